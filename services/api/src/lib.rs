@@ -1,0 +1,1 @@
+//! The HTTP API: events, catalog, locations, workflows, runs, dead letters.

@@ -1,0 +1,2 @@
+//! The `honk-api` process.
+fn main() {}

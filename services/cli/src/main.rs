@@ -1,0 +1,2 @@
+//! The `honk` command.
+fn main() {}

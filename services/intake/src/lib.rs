@@ -1,0 +1,1 @@
+//! Events become runs; the sweeper brings back what no message carries.

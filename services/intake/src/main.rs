@@ -1,0 +1,2 @@
+//! The `honk-intake` process.
+fn main() {}

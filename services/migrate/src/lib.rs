@@ -1,0 +1,1 @@
+//! Moves the bytes: copy, verify, cut over.

@@ -1,0 +1,2 @@
+//! The `honk-migrate` process.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tells owners and consumers: signed webhooks and CloudEvents.

@@ -1,0 +1,2 @@
+//! The `honk-notify` process.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Checks that a migration can succeed before a byte moves.

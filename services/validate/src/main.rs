@@ -1,0 +1,2 @@
+//! The `honk-validate` process.
+fn main() {}

@@ -1,0 +1,1 @@
+//! NATS JetStream: connect, provision, publish, pull, settle, compare-and-set, watch.

@@ -1,0 +1,1 @@
+//! Catalog entities in the format of Backstage.

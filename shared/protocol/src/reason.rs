@@ -1,0 +1,177 @@
+//! Stable codes for why something failed. Each says what it means and what a person does about it; `docs/FAILURES.md` is
+//! this table, and a test compares the two.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($variant:ident $code:literal $meaning:literal $advice:literal;)+) => {
+        /// Why an event, a job or a message failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Reason {
+            $(#[doc = $meaning] #[serde(rename = $code)] $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the data.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The stable code.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// What happened.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+
+            /// What a person does about it.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    EventMalformed "event-malformed"
+        "The event is not JSON of a form Honk knows, or its dataset name is missing or ill-formed."
+        "Correct the producer; `honk dlq show` has the bytes. Discard the dead letter and publish the event again.";
+    EventVersion "event-version"
+        "The event says a `specversion` other than `1.0`."
+        "Publish CloudEvents 1.0, or the bare form with `type` and `payload`.";
+    DatasetUnknown "dataset-unknown"
+        "No dataset of this name is in the catalog."
+        "Import its entity (`honk catalog import`), then replay the dead letter.";
+    WorkflowUnknown "workflow-unknown"
+        "The dataset's `honk/workflow` annotation, or the event, names a workflow that is not registered."
+        "Register it (`honk register`) or correct the annotation, then replay the dead letter.";
+    MessageMalformed "message-malformed"
+        "A message on a job subject is not a job message."
+        "Find out who published it: only Honk's services may. Discard the dead letter.";
+    MessageVersion "message-version"
+        "A job message is of a schema version that this agent does not know."
+        "Bring all services to one version, then replay the dead letter.";
+    ActionUnknown "action-unknown"
+        "The job uses an action that the agents of its pool do not offer."
+        "Correct `uses:` or `runs-on:` in the workflow, register it, and migrate again.";
+    InputInvalid "input-invalid"
+        "The `with:` values of a step are not what its action takes."
+        "Correct `with:` in the workflow, register it, and migrate again.";
+    StepUnsupported "step-unsupported"
+        "The job has a `run:` step, which this version of the agents does not execute."
+        "Use one of the native actions, or an agent that runs scripts.";
+    AgentLost "agent-lost"
+        "Every attempt ended with its agent killed, frozen or cut off, before it could say why."
+        "Look at the agents' logs and memory at the times of the attempts, then replay the dead letter.";
+    JobPanicked "job-panicked"
+        "The action stopped with a panic: a defect in it."
+        "Report it with the message in the dead letter. Replaying helps only after a repair.";
+    JobTimeout "job-timeout"
+        "An attempt was not done within the job's `timeout`."
+        "Raise `timeout` in the workflow, or find out what was slow, then replay the dead letter.";
+    Undeliverable "undeliverable"
+        "The server gave up delivering the message, and no agent had settled it."
+        "Look for agents that take jobs without settling them, then replay the dead letter.";
+    BusUnavailable "bus-unavailable"
+        "A write to JetStream was not acknowledged in time."
+        "Look at the NATS servers' health and disk space. Honk tries again by itself.";
+    EntityMissing "entity-missing"
+        "The dataset's entity is no longer in the catalog."
+        "Import it again (`honk catalog import`), then replay the dead letter.";
+    OwnerMissing "owner-missing"
+        "The dataset's entity names no owner."
+        "Set `spec.owner`, import the entity, then replay the dead letter.";
+    DoNotMigrate "do-not-migrate"
+        "The entity carries the annotation `honk/do-not-migrate`."
+        "Ask the owner. To migrate after all, remove the annotation and replay the dead letter.";
+    LocationMissing "location-missing"
+        "Nobody has said where the dataset lies and where it shall go."
+        "`honk dataset location NAME --source s3://… --target s3://…`, then replay the dead letter.";
+    LocationsOverlap "locations-overlap"
+        "Source and target are the same place, or one lies inside the other."
+        "Choose another target, then replay the dead letter.";
+    LocationChanged "location-changed"
+        "The dataset's location was changed while it was being migrated."
+        "Make sure that the new location is meant, then replay the dead letter.";
+    SourceMissing "source-missing"
+        "The source bucket does not exist."
+        "Correct the location, then replay the dead letter.";
+    SourceDenied "source-denied"
+        "The credentials may not list or read the source."
+        "Grant `s3:ListBucket` and `s3:GetObject` on the source, then replay the dead letter.";
+    SourceEmpty "source-empty"
+        "There is no object at the source."
+        "Correct the location or write the data, then replay the dead letter.";
+    SourceChanged "source-changed"
+        "Objects at the source were changed or removed while they were being copied."
+        "Pause the writers, then replay the dead letter: what is already copied is not copied again.";
+    TargetMissing "target-missing"
+        "The target bucket does not exist."
+        "Create it or correct the location, then replay the dead letter.";
+    TargetDenied "target-denied"
+        "The credentials may not write to the target."
+        "Grant `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the target, then replay the dead letter.";
+    CopyCorrupt "copy-corrupt"
+        "The bytes that arrived are not the bytes that were sent."
+        "Look at the storage and the network between; Honk has copied the object again as often as it may.";
+    VerifyMismatch "verify-mismatch"
+        "After the copy the target does not hold what the source holds."
+        "`honk dlq show` names the first differing object. Pause writers at both ends, then replay the dead letter.";
+    StorageRefused "storage-refused"
+        "The storage refused a request that will not succeed by being repeated."
+        "The message has the storage's own words. Correct the cause, then replay the dead letter.";
+    StorageUnavailable "storage-unavailable"
+        "The storage did not answer, or answered with a failure of its own."
+        "Look at the storage's health. Honk tries again by itself; after that, replay the dead letter.";
+    StorageThrottled "storage-throttled"
+        "The storage asked for fewer requests."
+        "Run fewer migrate agents against it, or raise its limits. Honk slows down and tries again by itself.";
+    ReceiverFailed "receiver-failed"
+        "A webhook receiver did not answer, or not with a 2xx status."
+        "Look at the receiver. Honk tries again on its schedule; after that, replay the dead letter.";
+    ReceiverGone "receiver-gone"
+        "A webhook receiver answered 410: it wants no more."
+        "Remove or correct `honk/notify-url` of the entity, then discard the dead letter.";
+    ReceiverInvalid "receiver-invalid"
+        "A `honk/notify-url` is not an address that notices may be sent to."
+        "Correct the annotation, import the entity, then replay the dead letter.";
+    Superseded "superseded"
+        "A newer event for the same dataset took this run's place before it began."
+        "Nothing: the newer run does its work.";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+/// A text that is no reason code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a reason code")]
+pub struct UnknownReason(String);
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(code: &str) -> Result<Self, UnknownReason> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code).ok_or_else(|| UnknownReason(code.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_reads_back_and_none_stands_for_two_reasons() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.code().parse(), Ok(*reason));
+            assert_eq!(serde_json::to_value(reason).expect("serialises"), reason.code());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One SDK client per endpoint, region and credentials.
+//!
+//! The settings differ from the SDK's where third-party servers or long silent copies break on them: path-style URLs and
+//! checksums only when required at custom endpoints, no stalled-stream protection (it ends server-side copies that are
+//! silent for long), a retry quota per endpoint instead of one per region name, and deadlines of our own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    Builder, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+};
+use tokio::sync::Mutex;
+
+use crate::config::{Credentials, StorageConfig};
+use crate::error::{ErrorKind, StorageError, Target};
+use crate::place::Place;
+use crate::store::Store;
+
+/// Attempts of one request by the SDK itself, for transport errors; longer patience is the caller's.
+const SDK_ATTEMPTS: u32 = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ClientKey {
+    endpoint: Option<String>,
+    region: String,
+    credentials: Option<Credentials>,
+}
+
+/// All stores that a process talks to.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    config: Arc<StorageConfig>,
+    clients: Arc<Mutex<HashMap<ClientKey, Client>>>,
+}
+
+impl Stores {
+    /// No connection is opened before it is needed.
+    pub fn new(config: StorageConfig) -> Self {
+        Self { config: Arc::new(config), clients: Arc::default() }
+    }
+
+    /// The bucket of `place`, through the client of its endpoint. Sends nothing.
+    pub async fn open(&self, place: &Place) -> Result<Store, StorageError> {
+        check(place)?;
+        let entry = self.config.endpoint(place);
+        let fallback = place.endpoint.as_ref().and(self.config.credentials.as_ref());
+        let key = ClientKey {
+            endpoint: place.endpoint_id(),
+            region: place.region.clone().unwrap_or_else(|| self.config.region.clone()),
+            credentials: entry.and_then(|entry| entry.credentials.as_ref()).or(fallback).cloned(),
+        };
+        let mut clients = self.clients.lock().await;
+        let client = match clients.get(&key) {
+            Some(client) => client.clone(),
+            None => {
+                let client = self.client(&key).await;
+                clients.insert(key, client.clone());
+                client
+            }
+        };
+        let etag_is_md5 = entry.is_none_or(|entry| entry.etag_is_md5);
+        Ok(Store::new(client, place, Arc::clone(&self.config), etag_is_md5))
+    }
+
+    async fn client(&self, key: &ClientKey) -> Client {
+        let region = Region::new(key.region.clone());
+        let builder = match &key.credentials {
+            Some(own) => Builder::new().behavior_version(BehaviorVersion::latest()).region(region).credentials_provider(
+                aws_credential_types::Credentials::new(
+                    &own.access_key,
+                    &own.secret_key,
+                    own.session_token.clone(),
+                    None,
+                    "honk configuration",
+                ),
+            ),
+            None => Builder::from(&aws_config::defaults(BehaviorVersion::latest()).region(region).load().await),
+        };
+        let partition = format!("{} {}", key.endpoint.as_deref().unwrap_or("aws"), key.region);
+        let builder = builder
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(SDK_ATTEMPTS)
+                    .with_initial_backoff(Duration::from_millis(100)),
+            )
+            .retry_partition(RetryPartition::new(partition))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_millis(self.config.connect_timeout_ms))
+                    .build(),
+            );
+        Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build())
+    }
+}
+
+fn at_endpoint(builder: Builder, endpoint: Option<&str>) -> Builder {
+    let Some(url) = endpoint else { return builder };
+    builder
+        .endpoint_url(url)
+        .force_path_style(true)
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+}
+
+fn check(place: &Place) -> Result<(), StorageError> {
+    let target = || Target { operation: "open", bucket: place.bucket.clone(), key: None };
+    let invalid = |detail: String| Err(StorageError::new(ErrorKind::Invalid, target(), detail));
+    if place.bucket.is_empty() || place.bucket.contains(['/', ' ']) {
+        return invalid(format!("{:?} is no bucket name", place.bucket));
+    }
+    match place.endpoint_id() {
+        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+            invalid(format!("the endpoint {url:?} is no http:// or https:// URL"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stores() -> Stores {
+        let credentials = Credentials { access_key: "a".into(), secret_key: "s".into(), session_token: None };
+        Stores::new(StorageConfig { credentials: Some(credentials), ..StorageConfig::default() })
+    }
+
+    #[tokio::test]
+    async fn places_at_one_endpoint_share_a_client() {
+        let stores = stores();
+        for (bucket, url) in [("a", "http://localhost:1"), ("b", "http://127.0.0.1:1/"), ("c", "http://127.0.0.1:2")] {
+            stores.open(&Place::new(bucket, "").at(url)).await.unwrap();
+        }
+        assert_eq!(stores.clients.lock().await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_place_that_cannot_be_is_refused_before_any_request() {
+        for place in [Place::new("", ""), Place::new("a/b", ""), Place::new("a", "").at("localhost:9000")] {
+            let error = stores().open(&place).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a process may say about its stores. Deserialised by the service that owns the configuration.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::place::Place;
+
+/// Settings of every client, with the defaults that a fleet of small and large objects needs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// The region of places that name none.
+    pub region: String,
+    /// For custom endpoints that have no entry of their own in `endpoints`; AWS uses its own default chain.
+    pub credentials: Option<Credentials>,
+    /// What differs per endpoint.
+    pub endpoints: Vec<EndpointConfig>,
+    /// How long opening a connection may take, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long a request may take besides moving its bytes, in milliseconds, the client's own retries included.
+    pub request_timeout_ms: u64,
+    /// How long a body may stay silent while it is read, in milliseconds.
+    pub stall_timeout_ms: u64,
+    /// A request that moves bytes may take as much longer as they need at this speed.
+    pub min_bytes_per_second: u64,
+    /// Above this many bytes a server-side copy is made of parts. S3's `CopyObject` ends at 5 GiB.
+    pub copy_object_limit: u64,
+    /// Keys per listing request; S3 answers with at most 1,000.
+    pub page_size: i32,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".to_owned(),
+            credentials: None,
+            endpoints: Vec::new(),
+            connect_timeout_ms: 5_000,
+            request_timeout_ms: 30_000,
+            stall_timeout_ms: 30_000,
+            min_bytes_per_second: 1 << 20,
+            copy_object_limit: 5 << 30,
+            page_size: 1_000,
+        }
+    }
+}
+
+impl StorageConfig {
+    /// How long a request that moves `bytes` may take.
+    pub(crate) fn deadline(&self, bytes: u64) -> Duration {
+        let moving = bytes.saturating_mul(1_000) / self.min_bytes_per_second.max(1);
+        Duration::from_millis(self.request_timeout_ms.saturating_add(moving))
+    }
+
+    pub(crate) fn endpoint(&self, place: &Place) -> Option<&EndpointConfig> {
+        self.endpoints.iter().find(|entry| entry.matches(place))
+    }
+}
+
+/// What is particular to one endpoint.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointConfig {
+    /// The URL as locations spell it; left out for AWS.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Only for places in this region; left out for all.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Left out: the default AWS chain.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
+    /// False for servers whose `ETag` of a plain upload is not its MD5; their objects are then verified by checksums
+    /// or by reading both sides.
+    #[serde(default = "yes")]
+    pub etag_is_md5: bool,
+}
+
+impl EndpointConfig {
+    fn matches(&self, place: &Place) -> bool {
+        let own = Place { endpoint: self.endpoint.clone(), ..Place::new("", "") };
+        own.endpoint_id() == place.endpoint_id() && (self.region.is_none() || self.region == place.region)
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A key pair; never printed.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// The public half.
+    pub access_key: String,
+    /// The secret half.
+    pub secret_key: String,
+    /// Only for temporary credentials.
+    #[serde(default)]
+    pub session_token: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let json = r#"{"credentials":{"access_key":"AK","secret_key":"hidden","session_token":"token"}}"#;
+        let config: StorageConfig = serde_json::from_str(json).unwrap();
+        let text = format!("{config:?}");
+        assert!(text.contains("AK") && !text.contains("hidden") && !text.contains("token\""), "{text}");
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused() {
+        let error = serde_json::from_str::<StorageConfig>(r#"{"regoin":"x"}"#).unwrap_err();
+        assert!(error.to_string().contains("regoin"), "{error}");
+    }
+
+    #[test]
+    fn a_request_gets_more_time_for_more_bytes() {
+        let config = StorageConfig { request_timeout_ms: 1_000, min_bytes_per_second: 100, ..StorageConfig::default() };
+        assert_eq!(config.deadline(0), Duration::from_secs(1));
+        assert_eq!(config.deadline(200), Duration::from_secs(3));
+        let endless = StorageConfig { min_bytes_per_second: 0, ..config };
+        assert!(endless.deadline(u64::MAX) > Duration::from_secs(1));
+    }
+
+    #[test]
+    fn an_entry_is_found_by_any_spelling_of_its_endpoint() {
+        let json = r#"{"endpoints":[{"endpoint":"http://LOCALHOST:80/"},{"region":"eu-west-1"}]}"#;
+        let config: StorageConfig = serde_json::from_str(json).unwrap();
+        assert!(config.endpoint(&Place::new("b", "").at("http://127.0.0.1")).is_some_and(|e| e.etag_is_md5));
+        assert!(config.endpoint(&Place::new("b", "").at("http://127.0.0.1:81")).is_none());
+        assert!(config.endpoint(&Place::new("b", "")).is_none());
+        let west = Place { region: Some("eu-west-1".into()), ..Place::new("b", "") };
+        assert!(config.endpoint(&west).is_some());
+    }
+}

@@ -1,0 +1,32 @@
+//! Objects in S3-compatible stores, through `aws-sdk-s3`: places, listing, reading, writing, multipart, checksums.
+//!
+//! [`Stores`] keeps one client per endpoint, region and credentials; [`Store`] is one bucket behind such a client. Every
+//! call answers with a [`StorageError`] whose [`ErrorKind`] says whether trying again can help. The crate reads no
+//! environment and decides no policy: how often to retry and what to do about a changed object is the caller's.
+
+mod attributes;
+mod checksum;
+mod client;
+mod config;
+mod error;
+mod layout;
+mod list;
+pub mod listing;
+mod multipart;
+mod place;
+mod read;
+mod server_copy;
+mod store;
+mod write;
+
+pub use attributes::{Attributes, ObjectHead};
+pub use checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
+pub use client::Stores;
+pub use config::{Credentials, EndpointConfig, StorageConfig};
+pub use error::{ErrorKind, StorageError};
+pub use layout::PartLayout;
+pub use list::ObjectInfo;
+pub use multipart::{Part, Upload};
+pub use place::{Place, is_same_endpoint, overlap};
+pub use read::{ByteRange, Download};
+pub use store::Store;

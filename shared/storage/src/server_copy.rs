@@ -1,0 +1,110 @@
+//! Copies inside one endpoint, without the bytes passing through this process.
+
+use aws_sdk_s3::types::MetadataDirective;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::checksum::Etag;
+use crate::error::{ErrorKind, StorageError};
+use crate::layout::PartLayout;
+use crate::list::ObjectInfo;
+use crate::multipart::{Part, Upload};
+use crate::store::{Store, quoted};
+
+/// Part copies of one object under way at a time.
+const PARTS_IN_FLIGHT: usize = 8;
+
+/// What a copy source header may hold unescaped: the unreserved characters of RFC 3986, and `/` between names.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The value of `x-amz-copy-source`; the SDK sends it as it is.
+pub(crate) fn copy_source(bucket: &str, key: &str) -> String {
+    format!("{bucket}/{}", utf8_percent_encode(key, PLAIN))
+}
+
+impl Store {
+    /// Whether an object of this size is beyond one copy request.
+    pub fn copies_in_parts(&self, size: u64) -> bool {
+        size > self.config.copy_object_limit
+    }
+
+    /// Lets the server copy `object` of `source` to `key`, attributes included, only if it still is this version.
+    pub async fn copy_object(&self, source: &Store, object: &ObjectInfo, key: &str) -> Result<Etag, StorageError> {
+        let request = self
+            .client
+            .copy_object()
+            .bucket(self.bucket())
+            .key(key)
+            .copy_source(copy_source(source.bucket(), &object.key))
+            .copy_source_if_match(quoted(&object.etag))
+            .metadata_directive(MetadataDirective::Copy);
+        let output = self.call(self.target("copy to", Some(key)), object.size, request.send()).await?;
+        // An answer can say 200 and nothing else; then only the object itself can tell.
+        let etag = match output.copy_object_result().and_then(|result| result.e_tag()) {
+            Some(etag) => self.etag(Some(etag)),
+            None => self.head(key).await?.etag,
+        };
+        let differ = object.etag.md5().is_some() && etag.md5().is_some() && object.etag != etag;
+        if differ && self.proves_difference(source, object, key).await? {
+            let detail = format!("the source is {}, the copy {}", object.etag.as_str(), etag.as_str());
+            return Err(self.error(ErrorKind::Corrupt, ("copy to", key), detail));
+        }
+        Ok(etag)
+    }
+
+    /// Different `ETag`s are different bytes only if neither object is encrypted under a server's key.
+    async fn proves_difference(&self, source: &Store, object: &ObjectInfo, key: &str) -> Result<bool, StorageError> {
+        let (from, to) = (source.head(&object.key).await?, self.head(key).await?);
+        Ok(from.size != to.size || (from.etag.md5().is_some() && to.etag.md5().is_some() && from.etag != to.etag))
+    }
+
+    /// The same in parts of this layout, with the source's attributes sent again. Returns the copy's `ETag`.
+    pub async fn copy_object_in_parts(
+        &self,
+        source: &Store,
+        object: &ObjectInfo,
+        key: &str,
+        layout: PartLayout,
+    ) -> Result<Etag, StorageError> {
+        let head = source.head(&object.key).await?;
+        if head.etag != object.etag {
+            let detail = format!("asked for version {}, found {}", object.etag.as_str(), head.etag.as_str());
+            return Err(source.error(ErrorKind::Changed, ("copy", &object.key), detail));
+        }
+        let upload = self.create_upload(key, &head.attributes).await?;
+        let copied = copy_parts(&upload, source, object, layout).await;
+        let done = match copied {
+            Ok(parts) => upload.complete(&parts).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err()
+            && let Err(error) = upload.abort().await
+        {
+            tracing::warn!(%error, "an unfinished upload stays behind");
+        }
+        done
+    }
+}
+
+async fn copy_parts(
+    upload: &Upload,
+    source: &Store,
+    object: &ObjectInfo,
+    layout: PartLayout,
+) -> Result<Vec<Part>, StorageError> {
+    stream::iter(layout.parts())
+        .map(|(number, range)| upload.part_copy(number, (source, object.key.as_str()), &object.etag, range))
+        .buffered(PARTS_IN_FLIGHT)
+        .try_collect()
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_sources_are_percent_encoded_but_for_slashes() {
+        assert_eq!(copy_source("b", "a b/ü+%?.txt"), "b/a%20b/%C3%BC%2B%25%3F.txt");
+    }
+}

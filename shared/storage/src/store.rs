@@ -1,0 +1,149 @@
+//! One bucket: the calls that move no bytes, and how every call gets its deadline and its error.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::ChecksumMode;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::attributes::{Attributes, ObjectHead};
+use crate::checksum::Etag;
+use crate::config::StorageConfig;
+use crate::error::{ErrorKind, StorageError, Target};
+use crate::place::Place;
+
+/// A bucket behind a client; cheap to clone. Keys are full keys, prefixes are given as listings need them.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) client: Client,
+    pub(crate) config: Arc<StorageConfig>,
+    bucket: Arc<str>,
+    custom_endpoint: bool,
+    etag_is_md5: bool,
+}
+
+impl Store {
+    pub(crate) fn new(client: Client, place: &Place, config: Arc<StorageConfig>, etag_is_md5: bool) -> Self {
+        let custom_endpoint = place.endpoint.is_some();
+        Self { client, config, bucket: place.bucket.as_str().into(), custom_endpoint, etag_is_md5 }
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Whether the server is one of AWS's own.
+    pub(crate) fn is_aws(&self) -> bool {
+        !self.custom_endpoint
+    }
+
+    pub(crate) fn etag(&self, text: Option<&str>) -> Etag {
+        let etag = Etag::new(text.unwrap_or_default());
+        if self.etag_is_md5 { etag } else { etag.into_opaque() }
+    }
+
+    pub(crate) fn target(&self, operation: &'static str, key: Option<&str>) -> Target {
+        Target { operation, bucket: self.bucket.to_string(), key: key.map(str::to_owned) }
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind, at: (&'static str, &str), detail: impl Into<String>) -> StorageError {
+        StorageError::new(kind, self.target(at.0, Some(at.1)), detail)
+    }
+
+    /// Awaits a request that moves `bytes`, within the time they may take.
+    pub(crate) async fn call<T, E>(
+        &self,
+        target: Target,
+        bytes: u64,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StorageError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let deadline = self.config.deadline(bytes);
+        match tokio::time::timeout(deadline, request).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(StorageError::of_sdk(target, &error)),
+            Err(_elapsed) => {
+                let detail = format!("no complete answer within {deadline:?}");
+                Err(StorageError::new(ErrorKind::Unavailable, target, detail))
+            }
+        }
+    }
+
+    /// Whether the bucket exists and may be asked about.
+    pub async fn bucket_exists(&self) -> Result<bool, StorageError> {
+        let request = self.client.head_bucket().bucket(self.bucket()).send();
+        match self.call(self.target("look up bucket", None), 0, request).await {
+            Ok(_found) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NoSuchBucket => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Describes an object, its checksums included.
+    pub async fn head(&self, key: &str) -> Result<ObjectHead, StorageError> {
+        let request = self.client.head_object().bucket(self.bucket()).key(key).checksum_mode(ChecksumMode::Enabled);
+        let output = self.call(self.target("describe", Some(key)), 0, request.send()).await?;
+        let size = self.length(("describe", key), output.content_length())?;
+        Ok(self.with_etag_rule(ObjectHead::of_head(&output, size)))
+    }
+
+    pub(crate) fn with_etag_rule(&self, head: ObjectHead) -> ObjectHead {
+        let etag = if self.etag_is_md5 { head.etag } else { head.etag.into_opaque() };
+        ObjectHead { etag, ..head }
+    }
+
+    pub(crate) fn length(&self, at: (&'static str, &str), length: Option<i64>) -> Result<u64, StorageError> {
+        length
+            .and_then(|length| u64::try_from(length).ok())
+            .ok_or_else(|| self.error(ErrorKind::Unavailable, at, "the answer has no usable length"))
+    }
+
+    /// Bytes of the first part of a multipart object, where the server tells; `None` elsewhere.
+    pub async fn first_part_size(&self, key: &str, etag: &Etag) -> Result<Option<u64>, StorageError> {
+        let request = self.client.head_object().bucket(self.bucket()).key(key).part_number(1).if_match(quoted(etag));
+        let output = match self.call(self.target("describe the parts of", Some(key)), 0, request.send()).await {
+            Ok(output) => output,
+            Err(error) if error.kind() == ErrorKind::Invalid => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A server that ignores the part number answers for the whole object, without a count of parts.
+        let told = output.parts_count().and_then(|count| u32::try_from(count).ok()) == etag.parts();
+        let size = output.content_length().and_then(|size| u64::try_from(size).ok());
+        Ok(size.filter(|size| *size > 0 && (told || etag.parts() == Some(1))))
+    }
+
+    /// Removes an object; one that is not there is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        let request = self.client.delete_object().bucket(self.bucket()).key(key).send();
+        self.call(self.target("delete", Some(key)), 0, request).await.map(|_done| ())
+    }
+
+    /// Proves that objects can be written, read and removed under `prefix`, with an object of its own.
+    pub async fn probe_writable(&self, prefix: &str) -> Result<(), StorageError> {
+        let key = format!("{prefix}.honk-probe-{}", Uuid::new_v4().simple());
+        let content = Bytes::from(key.clone());
+        self.put_small(&key, content.clone(), &Attributes::default()).await?;
+        let read = match self.get(&key, None, None).await {
+            Ok(download) => download.collect().await,
+            Err(error) => Err(error),
+        };
+        self.delete(&key).await?;
+        if read? == content {
+            return Ok(());
+        }
+        Err(self.error(ErrorKind::Corrupt, ("probe", &key), "what was read is not what was written"))
+    }
+}
+
+/// An `ETag` as `If-Match` headers want it.
+pub(crate) fn quoted(etag: &Etag) -> String {
+    format!("\"{}\"", etag.as_str())
+}

@@ -1,0 +1,1 @@
+//! For tests: a server and a store per test process, a fault proxy, law checks.
