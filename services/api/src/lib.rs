@@ -1,1 +1,23 @@
 //! The HTTP API: events, catalog, locations, workflows, runs, dead letters.
+//!
+//! A request passes [`guard`] (origin, time limit, form of errors), is read by [`extract`] and answered by its own file
+//! in [`endpoint`]. What is read often comes from memory: mirrors of the catalog, the locations and the workflows, and the
+//! [`index`] of runs and dead letters, all fed by the server. What is decided is decided there, by compare-and-set, so any
+//! number of copies may run.
+
+pub mod config;
+mod endpoint;
+mod extract;
+mod guard;
+mod index;
+mod place;
+mod problem;
+mod server;
+mod state;
+mod text;
+pub mod wire;
+
+pub use config::{ApiConfig, ApiSettings};
+pub use endpoint::router;
+pub use server::{Server, serve};
+pub use state::Api;

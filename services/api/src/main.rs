@@ -1,2 +1,7 @@
 //! The `honk-api` process.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    honk_service::main("honk-api", honk_api::serve)
+}

@@ -1,2 +1,5 @@
 //! The `honk-migrate` process.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    honk_service::main("honk-migrate", honk_migrate::serve)
+}

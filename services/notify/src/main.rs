@@ -1,2 +1,5 @@
 //! The `honk-notify` process.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    honk_service::main("honk-notify", honk_notify::serve)
+}

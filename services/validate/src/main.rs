@@ -1,2 +1,5 @@
 //! The `honk-validate` process.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    honk_service::main("honk-validate", honk_validate::serve)
+}

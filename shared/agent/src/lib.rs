@@ -1,1 +1,21 @@
 //! The agent runtime: pull, decode, handle, settle; heartbeats, fencing, retries, dead letters, drain.
+//!
+//! A service brings [`action::Action`]s; the runtime does the rest. In the order of the data: [`agent`] pulls deliveries,
+//! `attempt` makes one try at a job, `supervise` keeps watch over the work, `settlement` records its end, and
+//! [`ledger`] is where every record moves.
+
+pub mod action;
+pub mod agent;
+mod attempt;
+pub mod failpoint;
+pub mod ledger;
+mod metrics;
+pub mod registry;
+mod settlement;
+pub mod start;
+mod supervise;
+pub mod workflows;
+
+pub use action::{Action, JobContext};
+pub use agent::{Agent, AgentConfig, AgentError};
+pub use ledger::{Ledger, LedgerError};

@@ -3,3 +3,4 @@
 //! Production brings its own NATS and its own object store; nothing here is on a production path.
 
 pub mod nats;
+pub mod s3;

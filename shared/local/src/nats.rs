@@ -42,7 +42,9 @@ pub enum NatsError {
         reason: String,
     },
     /// There is no server on this machine and none could be fetched.
-    #[error("found no nats-server 2.12 or newer, and fetching {PINNED_VERSION} failed: {reason}\nInstall nats-server, or let NATS_SERVER name it")]
+    #[error(
+        "found no nats-server 2.12 or newer, and fetching {PINNED_VERSION} failed: {reason}\nInstall nats-server, or let NATS_SERVER name it"
+    )]
     Fetch {
         /// The step that failed, with the end of what the tool printed.
         reason: String,

@@ -25,7 +25,8 @@ async fn start(store: &TempDir) -> NatsServer {
 
 async fn publish(url: &str, text: &'static str) {
     let context = jetstream::new(async_nats::connect(url).await.unwrap());
-    let config = jetstream::stream::Config { name: "kept".into(), subjects: vec!["kept.>".into()], ..Default::default() };
+    let config =
+        jetstream::stream::Config { name: "kept".into(), subjects: vec!["kept.>".into()], ..Default::default() };
     context.get_or_create_stream(config).await.unwrap();
     context.publish("kept.one", text.into()).await.unwrap().await.unwrap();
 }

@@ -18,3 +18,4 @@ pub mod run;
 pub mod settle;
 pub mod subject;
 pub mod topology;
+pub mod workflow;

@@ -5,6 +5,8 @@
 
 mod apply;
 mod graph;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

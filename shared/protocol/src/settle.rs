@@ -36,6 +36,24 @@ pub struct Failed {
     pub again: Again,
 }
 
+impl Failed {
+    /// The system's fault, and it may pass: tried again after the workflow's delay.
+    pub fn retry(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, fault: Fault::Error, message: message.into(), again: Again::Later }
+    }
+
+    /// The job's own fault, and it will not pass: dead-lettered at once.
+    pub fn reject(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, fault: Fault::Failure, message: message.into(), again: Again::Never }
+    }
+
+    /// The same, tried again after `delay` instead of the workflow's own.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self { again: Again::After(delay), ..self }
+    }
+}
+
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {

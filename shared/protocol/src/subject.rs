@@ -109,6 +109,11 @@ pub fn lane_filter(dataset: &DatasetName) -> String {
     format!("{}.*", dataset.token())
 }
 
+/// The run of this id whatever its dataset, as a filter of keys.
+pub fn run_filter(run: &RunId) -> String {
+    format!("*.{run}")
+}
+
 /// Reads a key that [`run_key`] wrote.
 pub fn parse_run_key(key: &str) -> Result<(DatasetName, RunId), SubjectError> {
     let error = || SubjectError { subject: key.to_owned(), form: "<dataset>.<run>" };

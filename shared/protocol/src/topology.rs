@@ -29,6 +29,8 @@ pub const WORKFLOWS: &str = "honk_workflows";
 pub const CATALOG: &str = "honk_catalog";
 /// Bucket of dataset locations.
 pub const LOCATIONS: &str = "honk_locations";
+/// Bucket of what each receiver of a notice has been told.
+pub const DELIVERIES: &str = "honk_deliveries";
 /// Durable consumer of events.
 pub const INTAKE: &str = "intake";
 /// Durable consumer of advisories.
@@ -40,6 +42,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub const KEEP_SUCCESS: Duration = DAY.saturating_mul(30);
 /// How long other finished runs, and dead letters, are kept.
 pub const KEEP_DEAD: Duration = DAY.saturating_mul(90);
+
+/// How long it is remembered which receivers were reached; longer than any schedule of retries.
+pub const KEEP_DELIVERY: Duration = DAY.saturating_mul(30);
 
 /// The most a message may have, in bytes: the default `max_payload` of a server, less room for headers.
 pub const MAX_MESSAGE_BYTES: i32 = 1_000_000;
@@ -162,6 +167,7 @@ impl Topology {
         let pool_consumers =
             pools.iter().map(|pool| consumer(pool.as_str(), Some(subject::pool_filter(pool)), settings));
         let one_per_subject = |stream| Stream { max_per_subject: Some(1), ..stream };
+        let erasable = |stream| Stream { message_ttl: true, ..stream };
         Self {
             streams: vec![
                 stream(
@@ -180,14 +186,14 @@ impl Topology {
                     WhenFull::RefuseNew,
                     pool_consumers.collect(),
                 )),
-                one_per_subject(stream(
+                erasable(one_per_subject(stream(
                     DEAD,
                     "Dead letters until they are replayed or discarded",
                     &["honk.dead.>"],
                     KEEP_DEAD,
                     WhenFull::RefuseNew,
                     vec![],
-                )),
+                ))),
                 stream(
                     NOTICES,
                     "What owners and consumers were told",
@@ -210,6 +216,7 @@ impl Topology {
                 bucket(WORKFLOWS, "Workflows: every version by hash, the current one by name", false, settings),
                 bucket(CATALOG, "Catalog entities", false, settings),
                 bucket(LOCATIONS, "Where datasets lie", false, settings),
+                bucket(DELIVERIES, "Which receivers of a notice were reached", true, settings),
             ],
         }
     }

@@ -115,7 +115,7 @@ mod tests {
         let server = AdminServer::bind(loopback, Health::default(), Metrics::new()).await.unwrap();
         let url = format!("http://{}/healthz", server.local_addr().unwrap());
         tokio::select! {
-            served = server.serve() => panic!("the server ended: {served:?}"),
+            ended = server.serve() => panic!("the server ended: {ended:?}"),
             answer = reqwest::get(url) => assert_eq!(answer.unwrap().status(), 200),
         }
     }

@@ -28,8 +28,8 @@ impl<T: DeserializeOwned + Serialize + Default> Settings for T {}
 pub struct NoSettings {}
 
 /// Top-level sections that belong to single services; a service ignores those that its own settings do not have.
-pub const SERVICE_SECTIONS: [&str; 9] =
-    ["agent", "api", "cli", "dev", "fleet", "intake", "migrate", "notify", "validate"];
+pub const SERVICE_SECTIONS: [&str; 10] =
+    ["agent", "api", "cli", "dev", "fleet", "intake", "migrate", "notify", "storage", "validate"];
 
 /// Variables that begin with `HONK_` but are no settings of a service: the file itself, what the `honk` command
 /// reads, fail points of test builds.

@@ -119,8 +119,8 @@ mod tests {
     fn readiness_needs_a_first_check_all_passing_and_no_drain() {
         let health = Health::default();
         assert!(!health.ready().ok);
-        health.set_ready("nats", true, "");
         health.set_ready("catalog", false, "loading");
+        health.set_ready("nats", true, "");
         assert!(!health.ready().ok && !health.was_ready());
         health.set_ready("catalog", true, "");
         assert!(health.ready().ok && health.was_ready());

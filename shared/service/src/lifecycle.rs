@@ -179,7 +179,7 @@ mod tests {
         let lifecycle = Lifecycle::new();
         let (sender, requests) = mpsc::channel(2);
         drop(sender);
-        let supervised = tokio::time::timeout(Duration::from_secs(3600), lifecycle.supervise(requests, DRAIN)).await;
+        let supervised = tokio::time::timeout(Duration::from_hours(1), lifecycle.supervise(requests, DRAIN)).await;
         assert!(supervised.is_err() && !lifecycle.is_stopping());
     }
 }

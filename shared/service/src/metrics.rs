@@ -1,4 +1,4 @@
-//! The one registry of metrics of a process, encoded as OpenMetrics text for `/metrics`.
+//! The one registry of metrics of a process, encoded as `OpenMetrics` text for `/metrics`.
 //!
 //! Names carry the prefix `honk_` and their unit; labels never hold a dataset, a run or an error text, as their number
 //! has no bound (<https://prometheus.io/docs/practices/naming>).
@@ -53,7 +53,7 @@ impl Metrics {
         }
     }
 
-    /// All metrics as OpenMetrics text.
+    /// All metrics as `OpenMetrics` text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();

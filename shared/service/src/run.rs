@@ -134,7 +134,7 @@ where
     tokio::select! {
         outcome = serve(context) => outcome.map_err(Into::into),
         failure = admin => Err(failure),
-        () = stopped => Err(Failure::new("stopped before the drain had finished")),
+        () = stopped => Err(Failure::new("the drain had not finished")),
         () = draining => Ok(()),
     }
 }

@@ -4,6 +4,8 @@
 //! being stopped. A collector that is gone or never answers costs its spans, never time: spans beyond the queue are
 //! dropped, and start does not connect, and stop waits for at most the given limit.
 
+mod json;
+
 use std::io::IsTerminal;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, 
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::filter::{ParseError, Targets};
-use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::fmt::format::{JsonFields, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -101,8 +103,8 @@ impl Telemetry {
         let (done, finished) = mpsc::sync_channel(1);
         let stop = move || {
             let delivered = provider.shutdown_with_timeout(limit).is_ok();
-            // The waiting side may have given up; then nobody needs the answer.
-            drop(done.send(delivered));
+            // An error means that the waiting side has given up; then nobody needs the answer.
+            done.send(delivered).unwrap_or_default();
         };
         match std::thread::Builder::new().name("telemetry-stop".to_owned()).spawn(stop) {
             Ok(_) => finished.recv_timeout(limit).unwrap_or(false),
@@ -118,7 +120,7 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
+        LogFormat::Json => layer.fmt_fields(JsonFields::new()).event_format(json::FlatJson).boxed(),
         LogFormat::Human => {
             let fields = debug_fn(|writer, field, value| match field.name() {
                 name if VIEWER_FIELDS.iter().any(|prefix| name.starts_with(prefix)) => Ok(()),
@@ -167,6 +169,6 @@ fn traces_url(base: &str) -> String {
 fn blocking_client() -> Result<reqwest::blocking::Client, TelemetryError> {
     let build = || reqwest::blocking::Client::builder().connect_timeout(CONNECT_LIMIT).timeout(EXPORT_LIMIT).build();
     let thread = std::thread::Builder::new().name("telemetry-start".to_owned()).spawn(build);
-    let built = thread.map_err(|error| TelemetryError::Thread(error.to_string()))?.join();
-    built.map_err(|_| TelemetryError::Thread("it panicked".to_owned()))?.map_err(TelemetryError::Client)
+    let client = thread.map_err(|error| TelemetryError::Thread(error.to_string()))?.join();
+    client.map_err(|_| TelemetryError::Thread("it panicked".to_owned()))?.map_err(TelemetryError::Client)
 }

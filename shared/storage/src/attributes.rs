@@ -57,12 +57,10 @@ macro_rules! head_from {
             content_disposition: output.content_disposition().map(str::to_owned),
             content_encoding: without_aws_chunked(output.content_encoding()),
             content_language: output.content_language().map(str::to_owned),
-            expires: output
-                .expires_string()
-                .and_then(|text| {
-                    let format = aws_smithy_types::date_time::Format::HttpDate;
-                    aws_smithy_types::DateTime::from_str(text, format).ok()
-                }),
+            expires: output.expires_string().and_then(|text| {
+                let format = aws_smithy_types::date_time::Format::HttpDate;
+                aws_smithy_types::DateTime::from_str(text, format).ok()
+            }),
             website_redirect: output.website_redirect_location().map(str::to_owned),
             metadata: output.metadata().cloned().unwrap_or_default(),
         };
@@ -84,6 +82,16 @@ macro_rules! head_from {
 }
 
 impl ObjectHead {
+    /// What the bytes can be checked against: the MD5 that the `ETag` is, else a full-object checksum.
+    pub fn evidence(&self) -> Option<Checksum> {
+        Checksum::of_etag(&self.etag).or_else(|| self.checksums.first().cloned())
+    }
+
+    /// All that is known of the whole object's bytes.
+    pub fn all_checksums(&self) -> Vec<Checksum> {
+        Checksum::of_etag(&self.etag).into_iter().chain(self.checksums.iter().cloned()).collect()
+    }
+
     pub(crate) fn of_head(output: &HeadObjectOutput, size: u64) -> Self {
         head_from!(output, size)
     }

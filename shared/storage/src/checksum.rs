@@ -122,13 +122,15 @@ impl Checksum {
     }
 }
 
+#[derive(Clone)]
 enum State {
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha256(Box<Sha256>),
     Md5(Box<Md5>),
 }
 
 /// Hashes the bytes of an object in order with one algorithm.
+#[derive(Clone)]
 pub struct ContentHasher {
     algorithm: Algorithm,
     state: State,
@@ -144,9 +146,9 @@ impl ContentHasher {
     /// Starts with no bytes.
     pub fn new(algorithm: Algorithm) -> Self {
         let state = match algorithm {
-            Algorithm::Crc64Nvme => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
-            Algorithm::Crc32 => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
-            Algorithm::Crc32c => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
+            Algorithm::Crc64Nvme => State::Crc(Box::new(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme))),
+            Algorithm::Crc32 => State::Crc(Box::new(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc))),
+            Algorithm::Crc32c => State::Crc(Box::new(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi))),
             Algorithm::Sha256 => State::Sha256(Box::default()),
             Algorithm::Md5 => State::Md5(Box::default()),
         };
@@ -192,7 +194,10 @@ mod tests {
         assert_eq!(hash(Algorithm::Crc64Nvme, b"123456789"), crc64);
         assert_eq!(hash(Algorithm::Crc32, b"123456789"), STANDARD.encode(0xcbf4_3926_u32.to_be_bytes()));
         assert_eq!(hash(Algorithm::Crc32c, b"123456789"), STANDARD.encode(0xe306_9283_u32.to_be_bytes()));
-        assert_eq!(hash(Algorithm::Md5, b"a"), STANDARD.encode(hex::decode("0cc175b9c0f1b6a831c399e269772661").unwrap()));
+        assert_eq!(
+            hash(Algorithm::Md5, b"a"),
+            STANDARD.encode(hex::decode("0cc175b9c0f1b6a831c399e269772661").unwrap())
+        );
     }
 
     #[test]

@@ -56,13 +56,12 @@ impl Stores {
             credentials: entry.and_then(|entry| entry.credentials.as_ref()).or(fallback).cloned(),
         };
         let mut clients = self.clients.lock().await;
-        let client = match clients.get(&key) {
-            Some(client) => client.clone(),
-            None => {
-                let client = self.client(&key).await;
-                clients.insert(key, client.clone());
-                client
-            }
+        let client = if let Some(client) = clients.get(&key) {
+            client.clone()
+        } else {
+            let client = self.client(&key).await;
+            clients.insert(key, client.clone());
+            client
         };
         let etag_is_md5 = entry.is_none_or(|entry| entry.etag_is_md5);
         Ok(Store::new(client, place, Arc::clone(&self.config), etag_is_md5))
@@ -71,15 +70,16 @@ impl Stores {
     async fn client(&self, key: &ClientKey) -> Client {
         let region = Region::new(key.region.clone());
         let builder = match &key.credentials {
-            Some(own) => Builder::new().behavior_version(BehaviorVersion::latest()).region(region).credentials_provider(
-                aws_credential_types::Credentials::new(
+            Some(own) => Builder::new()
+                .behavior_version(BehaviorVersion::latest())
+                .region(region)
+                .credentials_provider(aws_credential_types::Credentials::new(
                     &own.access_key,
                     &own.secret_key,
                     own.session_token.clone(),
                     None,
                     "honk configuration",
-                ),
-            ),
+                )),
             None => Builder::from(&aws_config::defaults(BehaviorVersion::latest()).region(region).load().await),
         };
         let partition = format!("{} {}", key.endpoint.as_deref().unwrap_or("aws"), key.region);
@@ -92,9 +92,7 @@ impl Stores {
             .retry_partition(RetryPartition::new(partition))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_millis(self.config.connect_timeout_ms))
-                    .build(),
+                TimeoutConfig::builder().connect_timeout(Duration::from_millis(self.config.connect_timeout_ms)).build(),
             );
         Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build())
     }

@@ -50,7 +50,9 @@ impl ErrorKind {
             Self::Throttled => "lower the number of objects in flight or try again later",
             Self::Unavailable => "check that the endpoint is reachable and healthy, and try again",
             Self::Invalid => "correct the request; trying again cannot help",
-            Self::Corrupt => "bytes were damaged on the way or in the store; try again and check the store if it persists",
+            Self::Corrupt => {
+                "bytes were damaged on the way or in the store; try again and check the store if it persists"
+            }
             Self::ClockSkew => "set this machine's clock",
         }
     }
@@ -105,6 +107,16 @@ impl StorageError {
         self.target.key.as_deref()
     }
 
+    /// The bucket it was about.
+    pub fn bucket(&self) -> &str {
+        &self.target.bucket
+    }
+
+    /// What was tried, such as `list` or `copy to`.
+    pub fn operation(&self) -> &'static str {
+        self.target.operation
+    }
+
     /// The server's own code, where it gave one.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
@@ -148,8 +160,12 @@ fn kind_of(code: Option<&str>, status: u16, has_key: bool) -> ErrorKind {
         ("NoSuchKey", _) => ErrorKind::NoSuchKey,
         ("AccessDenied" | "AllAccessDisabled" | "AccountProblem", _) => ErrorKind::AccessDenied,
         (
-            "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidToken" | "ExpiredToken"
-            | "AuthorizationHeaderMalformed" | "UnauthorizedAccess",
+            "SignatureDoesNotMatch"
+            | "InvalidAccessKeyId"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "AuthorizationHeaderMalformed"
+            | "UnauthorizedAccess",
             _,
         )
         | (_, 401) => ErrorKind::BadCredentials,
@@ -160,11 +176,18 @@ fn kind_of(code: Option<&str>, status: u16, has_key: bool) -> ErrorKind {
         ("BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" | "InvalidDigest", _) => {
             ErrorKind::Corrupt
         }
-        ("RequestTimeout" | "IncompleteBody" | "OperationAborted" | "ConditionalRequestConflict" | "NoSuchUpload", _) => {
-            ErrorKind::Unavailable
-        }
+        (
+            "RequestTimeout" | "IncompleteBody" | "OperationAborted" | "ConditionalRequestConflict" | "NoSuchUpload",
+            _,
+        ) => ErrorKind::Unavailable,
         ("NotImplemented", _) | (_, 501) => ErrorKind::Invalid,
-        ("NotFound" | "", 404) => if has_key { ErrorKind::NoSuchKey } else { ErrorKind::NoSuchBucket },
+        ("NotFound" | "", 404) => {
+            if has_key {
+                ErrorKind::NoSuchKey
+            } else {
+                ErrorKind::NoSuchBucket
+            }
+        }
         (_, 403) => ErrorKind::AccessDenied,
         // An error in an answer with status 200 is S3's way to fail a request that it had begun to answer.
         ("InternalError", _) | (_, 500.. | 200..=299 | 408) => ErrorKind::Unavailable,

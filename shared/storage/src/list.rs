@@ -23,34 +23,45 @@ pub struct ObjectInfo {
 }
 
 /// Where a listing stands.
-enum Cursor {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageCursor {
+    /// Before the first page.
     Start,
+    /// After a page that named where the next begins.
     After(String),
+    /// After the last page.
     End,
 }
 
 impl Store {
-    /// Pages of the objects under `prefix`, each of at most `page` keys, any number of them.
-    ///
-    /// An empty object whose key is the prefix itself is a folder's marker and left out.
+    /// Pages of the objects under `prefix`, each of at most `page` keys, any number of them. Ends after an error; who
+    /// wants to try a page again uses [`Store::list_page`].
     pub fn list(&self, prefix: &str, page: i32) -> impl Stream<Item = Result<Vec<ObjectInfo>, StorageError>> + use<> {
         let (store, prefix) = (self.clone(), prefix.to_owned());
-        try_unfold(Cursor::Start, move |cursor| {
+        try_unfold(PageCursor::Start, move |cursor| {
             let (store, prefix) = (store.clone(), prefix.clone());
-            async move { store.next_page(&prefix, page, cursor).await }
+            async move {
+                match cursor {
+                    PageCursor::End => Ok(None),
+                    cursor => store.list_page(&prefix, page, &cursor).await.map(Some),
+                }
+            }
         })
     }
 
-    async fn next_page(
+    /// One page of at most `page` keys, and where the next begins.
+    ///
+    /// An empty object whose key is the prefix itself is a folder's marker and left out.
+    pub async fn list_page(
         &self,
         prefix: &str,
         page: i32,
-        cursor: Cursor,
-    ) -> Result<Option<(Vec<ObjectInfo>, Cursor)>, StorageError> {
+        cursor: &PageCursor,
+    ) -> Result<(Vec<ObjectInfo>, PageCursor), StorageError> {
         let token = match cursor {
-            Cursor::Start => None,
-            Cursor::After(token) => Some(token),
-            Cursor::End => return Ok(None),
+            PageCursor::Start => None,
+            PageCursor::After(token) => Some(token.as_str()),
+            PageCursor::End => return Ok((Vec::new(), PageCursor::End)),
         };
         let request = self
             .client
@@ -59,18 +70,17 @@ impl Store {
             .prefix(prefix)
             .max_keys(page)
             .encoding_type(EncodingType::Url)
-            .set_continuation_token(token.clone());
+            .set_continuation_token(token.map(str::to_owned));
         let output = self.call(self.target("list", None), 0, request.send()).await?;
         let next = match (output.is_truncated(), output.next_continuation_token()) {
-            (Some(true), Some(next)) if Some(next) != token.as_deref() => Cursor::After(next.to_owned()),
+            (Some(true), Some(next)) if Some(next) != token => PageCursor::After(next.to_owned()),
             (Some(true), _) => {
                 let detail = "the listing says that it goes on but not where";
                 return Err(self.error(ErrorKind::Unavailable, ("list", prefix), detail));
             }
-            _ => Cursor::End,
+            _ => PageCursor::End,
         };
-        let objects = self.objects(prefix, &output)?;
-        Ok(Some((objects, next)))
+        Ok((self.objects(prefix, &output)?, next))
     }
 
     fn objects(&self, prefix: &str, output: &ListObjectsV2Output) -> Result<Vec<ObjectInfo>, StorageError> {

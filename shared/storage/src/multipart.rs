@@ -58,6 +58,14 @@ impl Store {
     }
 }
 
+impl Part {
+    /// The `ETag` that these parts make together, where their MD5s are known.
+    pub fn etag_of(parts: &[Part]) -> Option<Etag> {
+        let sums: Option<Vec<Md5Sum>> = parts.iter().map(|part| part.md5).collect();
+        sums.map(|sums| multipart_etag(&sums))
+    }
+}
+
 impl Upload {
     /// Sends part `number` (from 1) from memory.
     pub async fn part(&self, number: i32, bytes: Bytes) -> Result<Part, StorageError> {
@@ -117,7 +125,8 @@ impl Upload {
 
     /// Makes the object of its parts, which must be in order, and checks what came out.
     pub async fn complete(&self, parts: &[Part]) -> Result<Etag, StorageError> {
-        let listed = parts.iter().map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
+        let listed =
+            parts.iter().map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
         let listed = CompletedMultipartUpload::builder().set_parts(Some(listed.collect())).build();
         let request = self
             .store
@@ -134,7 +143,7 @@ impl Upload {
             Err(error) if error.code() == Some("NoSuchUpload") => self.after_lost_answer(parts, error).await?,
             Err(error) => return Err(error),
         };
-        match expected(parts) {
+        match Part::etag_of(parts) {
             Some(expected) if etag.parts().is_some() && etag != expected => {
                 let detail = format!("sent {}, the store has {}", expected.as_str(), etag.as_str());
                 Err(self.error("complete upload of", ErrorKind::Corrupt, &detail))
@@ -148,7 +157,7 @@ impl Upload {
 
     async fn after_lost_answer(&self, parts: &[Part], error: StorageError) -> Result<Etag, StorageError> {
         match self.store.head(&self.key).await {
-            Ok(head) if expected(parts).is_some_and(|expected| expected == head.etag) => Ok(head.etag),
+            Ok(head) if Part::etag_of(parts).is_some_and(|expected| expected == head.etag) => Ok(head.etag),
             _ => Err(error),
         }
     }
@@ -172,10 +181,4 @@ impl Upload {
     fn error(&self, operation: &'static str, kind: ErrorKind, detail: &str) -> StorageError {
         self.store.error(kind, (operation, &self.key), detail)
     }
-}
-
-/// The `ETag` that these parts make, where their MD5s are known.
-fn expected(parts: &[Part]) -> Option<Etag> {
-    let sums: Option<Vec<Md5Sum>> = parts.iter().map(|part| part.md5).collect();
-    sums.map(|sums| multipart_etag(&sums))
 }

@@ -70,8 +70,7 @@ impl Store {
         if let Some(wanted) = if_match
             && *wanted != head.etag
         {
-            let detail = format!("asked for version {}, offered {}", wanted.as_str(), head.etag.as_str());
-            return Err(self.error(ErrorKind::Changed, ("read", key), detail));
+            return Err(self.changed("read", key, (wanted, &head.etag)));
         }
         let stall = Duration::from_millis(self.config.stall_timeout_ms);
         let reader = Reader { body, left: size, stall, target: self.target("read", Some(key)) };

@@ -1,7 +1,7 @@
 //! Copies inside one endpoint, without the bytes passing through this process.
 
 use aws_sdk_s3::types::MetadataDirective;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::checksum::Etag;
@@ -68,8 +68,7 @@ impl Store {
     ) -> Result<Etag, StorageError> {
         let head = source.head(&object.key).await?;
         if head.etag != object.etag {
-            let detail = format!("asked for version {}, found {}", object.etag.as_str(), head.etag.as_str());
-            return Err(source.error(ErrorKind::Changed, ("copy", &object.key), detail));
+            return Err(source.changed("copy", &object.key, (&object.etag, &head.etag)));
         }
         let upload = self.create_upload(key, &head.attributes).await?;
         let copied = copy_parts(&upload, source, object, layout).await;
@@ -93,7 +92,7 @@ async fn copy_parts(
     layout: PartLayout,
 ) -> Result<Vec<Part>, StorageError> {
     stream::iter(layout.parts())
-        .map(|(number, range)| upload.part_copy(number, (source, object.key.as_str()), &object.etag, range))
+        .map(|(number, range)| upload.part_copy(number, (source, object.key.as_str()), &object.etag, range).boxed())
         .buffered(PARTS_IN_FLIGHT)
         .try_collect()
         .await

@@ -9,6 +9,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::attributes::{Attributes, ObjectHead};
@@ -52,29 +53,43 @@ impl Store {
         Target { operation, bucket: self.bucket.to_string(), key: key.map(str::to_owned) }
     }
 
+    /// The error of bytes of `key` that are not what they must be.
+    pub fn corrupt(&self, operation: &'static str, key: &str, detail: impl Into<String>) -> StorageError {
+        self.error(ErrorKind::Corrupt, (operation, key), detail)
+    }
+
+    /// The error of an object of which another version, `versions.1`, was found than the one wanted, `versions.0`.
+    pub fn changed(&self, operation: &'static str, key: &str, versions: (&Etag, &Etag)) -> StorageError {
+        let detail = format!("wanted version {}, found {}", versions.0.as_str(), versions.1.as_str());
+        self.error(ErrorKind::Changed, (operation, key), detail)
+    }
+
     pub(crate) fn error(&self, kind: ErrorKind, at: (&'static str, &str), detail: impl Into<String>) -> StorageError {
         StorageError::new(kind, self.target(at.0, Some(at.1)), detail)
     }
 
-    /// Awaits a request that moves `bytes`, within the time they may take.
-    pub(crate) async fn call<T, E>(
+    /// Awaits a request that moves `bytes`, within the time they may take. Boxed: the SDK's futures are some 15 KiB.
+    pub(crate) fn call<'a, T, E>(
         &self,
         target: Target,
         bytes: u64,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, StorageError>
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StorageError>>
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
         let deadline = self.config.deadline(bytes);
-        match tokio::time::timeout(deadline, request).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(StorageError::of_sdk(target, &error)),
-            Err(_elapsed) => {
-                let detail = format!("no complete answer within {deadline:?}");
-                Err(StorageError::new(ErrorKind::Unavailable, target, detail))
+        let request = tokio::time::timeout(deadline, request);
+        Box::pin(async move {
+            match request.await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(error)) => Err(StorageError::of_sdk(target, &error)),
+                Err(_elapsed) => {
+                    let detail = format!("no complete answer within {deadline:?}");
+                    Err(StorageError::new(ErrorKind::Unavailable, target, detail))
+                }
             }
-        }
+        })
     }
 
     /// Whether the bucket exists and may be asked about.
@@ -84,6 +99,15 @@ impl Store {
             Ok(_found) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NoSuchBucket => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the bucket; one that is the caller's already is no error.
+    pub async fn create_bucket(&self) -> Result<(), StorageError> {
+        let request = self.client.create_bucket().bucket(self.bucket()).send();
+        match self.call(self.target("make bucket", None), 0, request).await {
+            Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => Ok(()),
+            other => other.map(|_done| ()),
         }
     }
 

@@ -115,19 +115,32 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// No more diagnostics than this are kept.
+    /// No more errors than this are kept, and no more warnings.
     pub(crate) const MAX: usize = 100;
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.has_errors |= diagnostic.is_error();
+        let alike = self.found.iter().filter(|found| found.severity == diagnostic.severity).count();
         // An alias repeats its faults.
-        if !self.is_full() && !self.found.contains(&diagnostic) {
+        if alike < Self::MAX && !self.found.contains(&diagnostic) {
             self.found.push(diagnostic);
         }
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
-        self.found.len() >= Self::MAX
+    /// The candidate that `word` was probably meant to be. Comparing with each is slow, so it ends when enough was found.
+    pub(crate) fn similar<'a>(&self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        // A name longer than any name is a slip of no name.
+        if self.found.len() >= Self::MAX || word.chars().nth(64).is_some() {
+            return None;
+        }
+        let fold = |word: &str| word.to_lowercase().replace('_', "-");
+        let folded = fold(word);
+        candidates
+            .into_iter()
+            .map(|candidate| (likeness(&folded, &fold(candidate)), candidate))
+            .filter(|(score, _)| *score > 0.8)
+            .max_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|(_, candidate)| candidate)
     }
 
     pub(crate) const fn has_errors(&self) -> bool {
@@ -141,17 +154,18 @@ impl Report {
     }
 }
 
-/// The candidate that `word` was probably meant to be.
-pub(crate) fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing is quadratic, and a name longer than any name is a slip of no name.
-    if word.chars().nth(64).is_some() {
-        return None;
+/// From 0 to 1. A single slip is enough even in a short word, like `rnu` for `run`.
+fn likeness(word: &str, candidate: &str) -> f64 {
+    let one_slip = word.len() >= 3 && strsim::osa_distance(word, candidate) <= 1;
+    strsim::jaro_winkler(word, candidate).max(if one_slip { 0.9 } else { 0.0 })
+}
+
+/// Names for a message: `a`, `b` and `c`.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut quoted: Vec<String> = names.into_iter().map(quote).collect();
+    match quoted.pop() {
+        None => "none".to_owned(),
+        Some(only) if quoted.is_empty() => only,
+        Some(last) => format!("{} and {last}", quoted.join(", ")),
     }
-    let folded = word.to_lowercase().replace('_', "-");
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase().replace('_', "-")), candidate))
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
 }

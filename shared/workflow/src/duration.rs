@@ -45,7 +45,8 @@ pub(crate) fn show(milliseconds: u64) -> String {
     let mut text = String::new();
     for (name, length) in UNITS {
         if rest >= length {
-            text.push_str(&format!("{}{name}", rest / length));
+            text += &(rest / length).to_string();
+            text += name;
             rest %= length;
         }
     }
@@ -76,7 +77,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_durations() {
-        for text in ["", "s", "-1s", "1.5h", "1 h", "30m1h", "1m1m", "10min", "1h30", "0.0001", ".5", "1e3", "99999999999d"] {
+        for text in
+            ["", "s", "-1s", "1.5h", "1 h", "30m1h", "1m1m", "10min", "1h30", "0.0001", ".5", "1e3", "999999999999d"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

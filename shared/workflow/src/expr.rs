@@ -2,13 +2,13 @@
 //! two braces). A value is filled in once and never read again, so a value that looks like an expression stays text.
 
 /// A text with its expressions read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Text(String),
     /// The path below `input`, like `dataset_name`.
     Input(String),
@@ -45,23 +45,43 @@ impl ExprError {
 impl Template {
     /// Reads the expressions of `text`; the first one that cannot be read is the error.
     pub fn parse(text: &str) -> Result<Self, ExprError> {
-        let mut parts = Vec::new();
+        let mut template = Self::default();
         let mut rest = text;
         while let Some((before, inside)) = rest.split_once("{{") {
-            if before.ends_with('$') {
-                return Err(ExprError::Dollar);
-            }
-            let (part, after) = expression(inside)?;
-            if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
-            }
-            parts.push(part);
-            rest = after;
+            before.chars().for_each(|c| template.push_char(c));
+            rest = template.push_expression(inside)?;
         }
-        if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+        rest.chars().for_each(|c| template.push_char(c));
+        Ok(template)
+    }
+
+    /// The text, if it has no inputs.
+    pub fn literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
         }
-        Ok(Self { parts })
+    }
+
+    pub(crate) fn push_char(&mut self, c: char) {
+        match self.parts.last_mut() {
+            Some(Part::Text(text)) => text.push(c),
+            _ => self.parts.push(Part::Text(c.to_string())),
+        }
+    }
+
+    /// Reads the expression whose braces were opened before `inside`, and answers what follows its closing ones.
+    pub(crate) fn push_expression<'a>(&mut self, inside: &'a str) -> Result<&'a str, ExprError> {
+        if matches!(self.parts.last(), Some(Part::Text(text)) if text.ends_with('$')) {
+            return Err(ExprError::Dollar);
+        }
+        let (part, after) = expression(inside)?;
+        match part {
+            Part::Text(literal) => literal.chars().for_each(|c| self.push_char(c)),
+            Part::Input(_) => self.parts.push(part),
+        }
+        Ok(after)
     }
 
     /// The inputs that the text uses, each as its path below `input`.
@@ -88,7 +108,6 @@ impl Template {
     }
 }
 
-/// Reads one expression, whose braces were opened before `inside`; returns it and what follows its closing braces.
 fn expression(inside: &str) -> Result<(Part, &str), ExprError> {
     let start = inside.trim_start();
     let unclosed = || ExprError::Unclosed(format!("{{{{{}", inside.lines().next().unwrap_or_default().trim_end()));

@@ -65,7 +65,8 @@ pub(crate) fn depends(job: usize, other: usize, needs: &[Vec<usize>]) -> bool {
 
 /// Checks what [`Workflow`] promises of its graph, for a workflow that does not come from [`crate::parse`].
 pub(crate) fn sound(workflow: &Workflow) -> Result<(), String> {
-    let index: BTreeMap<&str, usize> = workflow.jobs.iter().enumerate().map(|(i, job)| (job.name.as_str(), i)).collect();
+    let index: BTreeMap<&str, usize> =
+        workflow.jobs.iter().enumerate().map(|(i, job)| (job.name.as_str(), i)).collect();
     if workflow.jobs.is_empty() || index.len() < workflow.jobs.len() {
         return Err("it has no jobs, or two of the same name".to_owned());
     }

@@ -41,7 +41,13 @@ fn number(text: &str) -> Result<Value, &'static str> {
     };
     match whole {
         Some(number) => number.map(Value::Number).map_err(|_| RANGE),
-        None => text.parse().ok().filter(|number| reads_back(*number)).and_then(Number::from_f64).ok_or(RANGE).map(Value::Number),
+        None => text
+            .parse()
+            .ok()
+            .filter(|number| reads_back(*number))
+            .and_then(Number::from_f64)
+            .ok_or(RANGE)
+            .map(Value::Number),
     }
 }
 

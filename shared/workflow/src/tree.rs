@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 use crate::diagnostic::{Diagnostic, Pos, Report, quote};
 
@@ -69,12 +69,13 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Result<Rc<Node>, Diagnos
         return Err(Diagnostic::error("too-large", Pos::START, message));
     }
     let mut options = granit_parser::options! {
-        // A little above our own limit, whose message is better.
+        // A little above our own limit, which counts aliases too.
         flow_nesting_limit: MAX_DEPTH + 8,
         block_nesting_limit: MAX_DEPTH + 8,
     };
     options.set_emit_comments(false);
-    let mut builder = Builder { report, open: Vec::new(), anchors: BTreeMap::new(), root: None, total: Size::default() };
+    let mut builder =
+        Builder { report, open: Vec::new(), anchors: BTreeMap::new(), root: None, total: Size::default() };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| syntax(&error))?;
         builder.event(event, span)?;
@@ -116,11 +117,7 @@ struct Open {
 
 enum Content {
     List(Vec<Rc<Node>>),
-    Map {
-        entries: Vec<Entry>,
-        seen: BTreeMap<String, Pos>,
-        key: PendingKey,
-    },
+    Map { entries: Vec<Entry>, seen: BTreeMap<String, Pos>, key: PendingKey },
 }
 
 enum PendingKey {
@@ -141,24 +138,28 @@ impl Builder<'_> {
                     .with_help("write each workflow into a file of its own"));
             }
             Event::Scalar(text, style, anchor, tag) => {
-                refuse_tag(tag.is_some(), pos)?;
+                refuse_tag(tag.is_some(), span)?;
                 let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
                 let size = Size { nodes: 1, depth: 0, bytes: scalar.text.len() };
                 self.complete(Node { pos, kind: Kind::Scalar(scalar), size }, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
-                refuse_tag(tag.is_some(), pos)?;
+                refuse_tag(tag.is_some(), span)?;
                 self.open(pos, anchor, Content::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                refuse_tag(tag.is_some(), pos)?;
+                refuse_tag(tag.is_some(), span)?;
                 let key = PendingKey::Awaited;
                 self.open(pos, anchor, Content::Map { entries: Vec::new(), seen: BTreeMap::new(), key })?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id).map(Rc::clone) else {
-                    return Err(Diagnostic::error("alias-recursive", pos, "this alias stands inside of what it repeats"));
+                    return Err(Diagnostic::error(
+                        "alias-recursive",
+                        pos,
+                        "this alias stands inside of what it repeats",
+                    ));
                 };
                 self.count(node.size, pos)?;
                 self.place(node);
@@ -174,8 +175,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Diagnostic> {
-        let Some(Open { pos, anchor, content }) = self.open.pop() else { return Ok(()) };
+    fn close(&mut self) {
+        let Some(Open { pos, anchor, content }) = self.open.pop() else { return };
         let (kind, inner) = match content {
             Content::List(items) => {
                 let inner = items.iter().fold(Size::default(), |sum, item| sum.with(item.size));
@@ -190,7 +191,6 @@ impl Builder<'_> {
         };
         let size = Size { nodes: inner.nodes + 1, depth: inner.depth + 1, bytes: inner.bytes };
         self.finish(Node { pos, kind, size }, anchor);
-        Ok(())
     }
 
     /// A scalar is complete at once.
@@ -212,8 +212,7 @@ impl Builder<'_> {
     fn count(&mut self, size: Size, pos: Pos) -> Result<(), Diagnostic> {
         self.total = self.total.with(Size { depth: 0, ..size });
         if self.open.len() + size.depth > MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} lists and mappings are nested here");
-            return Err(Diagnostic::error("too-deep", pos, message));
+            return Err(too_deep(pos));
         }
         if self.total.nodes > MAX_NODES {
             let message = format!("the workflow has more than {MAX_NODES} keys and values, aliases written out");
@@ -275,23 +274,30 @@ fn pending(node: &Node, seen: &mut BTreeMap<String, Pos>, report: &mut Report) -
 
 /// A value that is not there has no place of its own, so faults of it are shown at its key.
 fn at_key_if_missing(node: Rc<Node>, key: &Key) -> Rc<Node> {
-    match &node.kind {
-        Kind::Scalar(Scalar { text, plain: true }) if text.is_empty() => {
-            let kind = Kind::Scalar(Scalar { text: String::new(), plain: true });
-            Rc::new(Node { pos: key.pos, kind, size: node.size })
-        }
-        _ => node,
+    if !node.is_null() {
+        return node;
     }
+    let kind = Kind::Scalar(Scalar { text: String::new(), plain: true });
+    Rc::new(Node { pos: key.pos, kind, size: node.size })
 }
 
-fn refuse_tag(tagged: bool, pos: Pos) -> Result<(), Diagnostic> {
+fn refuse_tag(tagged: bool, span: Span) -> Result<(), Diagnostic> {
     if tagged {
+        let pos = Pos::of(span.tag_start().unwrap_or(span.start));
         return Err(Diagnostic::error("tag", pos, "a workflow has no YAML tags (`!…`)")
             .with_help("remove the tag; put the value in quotes if it is to be text"));
     }
     Ok(())
 }
 
+fn too_deep(pos: Pos) -> Diagnostic {
+    Diagnostic::error("too-deep", pos, format!("more than {MAX_DEPTH} lists and mappings are nested here"))
+}
+
 fn syntax(error: &ScanError) -> Diagnostic {
-    Diagnostic::error("syntax", Pos::of(*error.marker()), format!("this is not YAML: {}", error.info()))
+    let pos = Pos::of(*error.marker());
+    match error.kind() {
+        ErrorKind::RecursionLimitExceeded => too_deep(pos),
+        _ => Diagnostic::error("syntax", pos, format!("this is not YAML: {}", error.info())),
+    }
 }

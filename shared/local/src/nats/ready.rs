@@ -1,6 +1,6 @@
 //! When a started `nats-server` is ready, and on which port.
 //!
-//! The server writes its ports file once it listens, after it has recovered its JetStream store; a first INFO line on the
+//! The server writes its ports file once it listens, after it has recovered its `JetStream` store; a first INFO line on the
 //! port then proves that it answers. Reading the log for a phrase would break with the next release.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! A `nats-server` with JetStream on a folder: started, stopped, killed, restarted on the same port and store.
+//! A `nats-server` with `JetStream` on a folder: started, stopped, killed, restarted on the same port and store.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use super::process::Process;
 use super::{NatsError, ready};
 
 /// A large store takes long to recover after a crash.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server that has not flushed and left by then is stuck.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -23,7 +23,7 @@ const LOG_TAIL_BYTES: u64 = 2_000;
 pub struct NatsOptions {
     /// The executable, as [`super::find_or_fetch`] returns it.
     pub binary: PathBuf,
-    /// JetStream's folder; also holds the generated configuration and, by default, the log. Made when missing.
+    /// `JetStream`'s folder; also holds the generated configuration and, by default, the log. Made when missing.
     pub store_dir: PathBuf,
     /// The client port; a free one when `None`.
     pub port: Option<u16>,
@@ -64,7 +64,8 @@ impl NatsOptions {
     fn config_text(&self) -> String {
         let mut text = String::from("# Written by Honk at each start.\n");
         if let Some(extra) = &self.config {
-            writeln!(text, "include {:?}", relative_to(extra, &self.store_dir)).unwrap_or_default();
+            let relative = relative_to(extra, &self.store_dir);
+            writeln!(text, "include \"{}\"", relative.display()).unwrap_or_default();
         }
         if self.sync_always {
             text.push_str("jetstream { sync_interval: always }\n");

@@ -167,13 +167,12 @@ impl Writer {
         };
         let (open, folder) = (self.open.take(), Arc::clone(folder));
         let write = move || -> io::Result<_> {
-            let (blob, mut file) = match open {
-                Some(open) => open,
-                None => {
-                    let blob = folder.create();
-                    let file = File::create(blob.path())?;
-                    (blob, file)
-                }
+            let (blob, mut file) = if let Some(open) = open {
+                open
+            } else {
+                let blob = folder.create();
+                let file = File::create(blob.path())?;
+                (blob, file)
             };
             file.write_all(&buffer)?;
             buffer.clear();
@@ -195,6 +194,10 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(segments: Vec<Segment>) -> Self {
         Self { rest: segments.into(), open: None }
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// The next chunk, or nothing at the end.

@@ -1,7 +1,7 @@
-//! The checksums that S3 keeps beside the ETag: computed while a body arrives, compared, and combined over parts.
+//! The checksums that S3 keeps beside the `ETag`: computed while a body arrives, compared, and combined over parts.
 //!
 //! A multipart object's checksum is either COMPOSITE (the checksum of the parts' checksums, with `-N` behind it) or
-//! FULL_OBJECT (that of all bytes, which a CRC allows to combine without reading them again).
+//! `FULL_OBJECT` (that of all bytes, which a CRC allows to combine without reading them again).
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 
 use base64::Engine as _;

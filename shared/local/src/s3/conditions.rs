@@ -14,8 +14,8 @@ pub(super) struct WriteCondition {
 
 impl WriteCondition {
     /// Checks the headers of a conditional write. S3 knows `If-None-Match` only with `*`.
-    pub(super) fn new(if_match: Option<ETagCondition>, if_none_match: Option<ETagCondition>) -> S3Result<Self> {
-        if if_none_match.as_ref().is_some_and(|condition| !condition.is_any()) {
+    pub(super) fn new(if_match: Option<ETagCondition>, if_none_match: Option<&ETagCondition>) -> S3Result<Self> {
+        if if_none_match.is_some_and(|condition| !condition.is_any()) {
             return Err(s3_error!(NotImplemented, "If-None-Match with an ETag is not implemented for writes"));
         }
         Ok(Self { if_match, if_none_match: if_none_match.is_some() })
@@ -38,10 +38,10 @@ impl WriteCondition {
 /// What a reader, or a copy of its source, asks for.
 #[derive(Debug, Default)]
 pub(super) struct ReadCondition {
-    pub(super) if_match: Option<ETagCondition>,
-    pub(super) if_none_match: Option<ETagCondition>,
-    pub(super) if_modified_since: Option<Timestamp>,
-    pub(super) if_unmodified_since: Option<Timestamp>,
+    pub(super) matches: Option<ETagCondition>,
+    pub(super) none_matches: Option<ETagCondition>,
+    pub(super) modified_since: Option<Timestamp>,
+    pub(super) unmodified_since: Option<Timestamp>,
 }
 
 impl ReadCondition {
@@ -57,7 +57,7 @@ impl ReadCondition {
 
     fn check_or(&self, object: &Object, unchanged: impl FnOnce() -> S3Error) -> S3Result<()> {
         let modified = timestamp(object.modified);
-        let holds = match (&self.if_match, &self.if_unmodified_since) {
+        let holds = match (&self.matches, &self.unmodified_since) {
             (Some(condition), _) => matches(condition, object),
             (None, Some(since)) => modified <= *since,
             (None, None) => true,
@@ -65,7 +65,7 @@ impl ReadCondition {
         if !holds {
             return Err(precondition_failed());
         }
-        let is_unchanged = match (&self.if_none_match, &self.if_modified_since) {
+        let is_unchanged = match (&self.none_matches, &self.modified_since) {
             (Some(condition), _) => matches(condition, object),
             (None, Some(since)) => modified <= *since,
             (None, None) => false,

@@ -64,8 +64,8 @@ macro_rules! attributes_of {
             content_disposition: $input.content_disposition.clone(),
             content_encoding: $crate::s3::model::stored_encoding($input.content_encoding.as_deref()),
             content_language: $input.content_language.clone(),
-            content_type: $input.content_type.clone().map(Into::into),
-            expires: $input.expires.clone().map($crate::s3::model::seconds),
+            content_type: $input.content_type.clone(),
+            expires: $input.expires.as_ref().map($crate::s3::model::seconds),
             website_redirect_location: $input.website_redirect_location.clone(),
             metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
             storage_class: $crate::s3::model::stored_class($input.storage_class.as_ref()),
@@ -121,7 +121,7 @@ pub(super) fn timestamp(seconds: u64) -> Timestamp {
 }
 
 /// Of an instant before 1970: zero.
-pub(super) fn seconds(timestamp: Timestamp) -> u64 {
+pub(super) fn seconds(timestamp: &Timestamp) -> u64 {
     let mut text = Vec::new();
     let written = timestamp.format(s3s::dto::TimestampFormat::EpochSeconds, &mut text);
     let whole = text.split(|byte| *byte == b'.').next().unwrap_or_default();
@@ -141,6 +141,6 @@ mod tests {
 
     #[test]
     fn seconds_and_timestamps_agree() {
-        assert_eq!(seconds(timestamp(1_700_000_000)), 1_700_000_000);
+        assert_eq!(seconds(&timestamp(1_700_000_000)), 1_700_000_000);
     }
 }

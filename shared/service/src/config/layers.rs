@@ -27,8 +27,8 @@ pub(super) fn load<T: Settings>(service: &str, environment: &Environment) -> Res
     reader.read_variables(environment, &defaults);
     let Reader { values, mut faults, .. } = reader;
     for value in &values {
-        if let Err(error) = merge::<T>(&defaults, std::slice::from_ref(value)) {
-            faults.push(Fault { at: value.at.clone(), what: explain(&error) });
+        if let Err(what) = try_alone::<T>(&defaults, value) {
+            faults.push(Fault { at: value.at.clone(), what });
         }
     }
     if !faults.is_empty() {
@@ -58,11 +58,28 @@ struct Given {
 }
 
 fn merge<T: Settings>(defaults: &Layer, values: &[Given]) -> Result<(T, Common), ConfigError> {
-    let layers = values.iter().map(|value| &value.layer);
-    let builder =
-        layers.fold(Config::builder().add_source(defaults.clone()), |builder, layer| builder.add_source(layer.clone()));
-    let merged = builder.build()?;
+    let merged = lay(defaults, values)?;
     Ok((merged.clone().try_deserialize()?, merged.try_deserialize()?))
+}
+
+fn lay(defaults: &Layer, values: &[Given]) -> Result<Config, ConfigError> {
+    let base = Config::builder().add_source(defaults.clone());
+    values.iter().fold(base, |builder, value| builder.add_source(value.layer.clone())).build()
+}
+
+/// Why this value does not do. For an enum the `config` crate does not say what would do; serde's own message does.
+fn try_alone<T: Settings>(defaults: &Layer, value: &Given) -> Result<(), String> {
+    let alone = std::slice::from_ref(value);
+    let Err(error) = merge::<T>(defaults, alone) else { return Ok(()) };
+    let what = explain(&error);
+    if !what.starts_with("enum ") {
+        return Err(what);
+    }
+    let json = lay(defaults, alone).and_then(Config::try_deserialize::<serde_json::Value>);
+    match json.map(serde_json::from_value::<T>) {
+        Ok(Err(clearer)) => Err(clearer.to_string()),
+        _ => Err(what),
+    }
 }
 
 /// The defaults of the common sections and of the service's own settings, which are also the schema.

@@ -1,0 +1,324 @@
+//! What the command line may say. Every command's `--help` ends with examples.
+
+mod examples;
+mod local;
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use honk_protocol::dataset::S3Place;
+use honk_protocol::name::{DatasetName, PoolName, RunId, WorkflowName};
+use honk_protocol::reason::Reason;
+use honk_protocol::run::RunState;
+use reqwest::Url;
+
+pub(crate) use self::local::{BenchArguments, BenchCommand, ChainsArguments, DemoArguments, DevArguments};
+use crate::output::Format;
+use crate::place::parse_s3_url;
+
+/// Where the API listens unless it is told otherwise.
+const DEFAULT_API_URL: &str = "http://127.0.0.1:8080";
+
+/// Migrates datasets across a fleet
+#[derive(Debug, Parser)]
+#[command(name = "honk", version, after_help = examples::HONK, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// How data is printed on standard output
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) output: Format,
+    /// Where Honk's API listens
+    #[arg(long, global = true, env = "HONK_API_URL", hide_env_values = true, value_name = "URL", value_parser = api_url)]
+    #[arg(default_value = DEFAULT_API_URL)]
+    pub(crate) api_url: Url,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the whole system on this machine
+    #[command(after_help = examples::DEV)]
+    Dev(DevArguments),
+    /// Migrate real and generated datasets, and check every byte
+    #[command(after_help = examples::DEMO)]
+    Demo(DemoArguments),
+    /// Check workflows and register them
+    #[command(after_help = examples::REGISTER)]
+    Register(FilesArguments),
+    /// Tell Honk which datasets there are
+    #[command(subcommand, after_help = examples::CATALOG_IMPORT)]
+    Catalog(CatalogCommand),
+    /// Look at datasets, and say where they lie and shall go
+    #[command(subcommand, after_help = examples::DATASET)]
+    Dataset(DatasetCommand),
+    /// Migrate datasets
+    #[command(after_help = examples::MIGRATE)]
+    Migrate(MigrateArguments),
+    /// Look at runs, and follow them
+    #[command(subcommand, after_help = examples::RUN)]
+    Run(RunCommand),
+    /// Look at dead letters, and replay or discard them
+    #[command(subcommand, after_help = examples::DLQ)]
+    Dlq(DlqCommand),
+    /// Find out what is wrong with the set-up
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(DoctorArguments),
+    /// Measure how much work an installation can do
+    #[command(after_help = examples::BENCH)]
+    Bench(BenchArguments),
+    /// Print a script that completes commands in a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArguments {
+    /// The files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Import entities in Backstage's format, YAML or JSON, many documents a file if need be
+    #[command(after_help = examples::CATALOG_IMPORT)]
+    Import(FilesArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetCommand {
+    /// List the datasets of the catalog by name
+    #[command(after_help = examples::DATASET_LIST)]
+    List {
+        /// How many at most
+        #[arg(long, value_name = "N", default_value = "50")]
+        limit: usize,
+    },
+    /// Show a dataset: its owner, where it lies, its newest run
+    #[command(after_help = examples::DATASET_SHOW)]
+    Show {
+        /// The dataset
+        name: DatasetName,
+    },
+    /// Show where a dataset lies; with --source and --target, set it
+    #[command(after_help = examples::DATASET_LOCATION)]
+    Location(LocationArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LocationArguments {
+    /// The dataset
+    pub(crate) name: DatasetName,
+    /// Where it lies, as s3://bucket/prefix
+    #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, requires = "target")]
+    pub(crate) source: Option<S3Place>,
+    /// Where it shall go, as s3://bucket/prefix
+    #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, requires = "source")]
+    pub(crate) target: Option<S3Place>,
+    /// The source's S3 endpoint, unless it is the agents' own
+    #[arg(long, value_name = "URL", requires = "source")]
+    pub(crate) source_endpoint: Option<Url>,
+    /// The target's S3 endpoint, unless it is the agents' own
+    #[arg(long, value_name = "URL", requires = "target")]
+    pub(crate) target_endpoint: Option<Url>,
+    /// The source's region
+    #[arg(long, value_name = "REGION", requires = "source")]
+    pub(crate) source_region: Option<String>,
+    /// The target's region
+    #[arg(long, value_name = "REGION", requires = "target")]
+    pub(crate) target_region: Option<String>,
+    /// The data's format, such as parquet
+    #[arg(long, value_name = "FORMAT", requires = "source")]
+    pub(crate) format: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArguments {
+    /// The datasets
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<DatasetName>,
+    /// The workflow to run instead of the one that each dataset's entity names
+    #[arg(long, value_name = "WORKFLOW")]
+    pub(crate) workflow: Option<WorkflowName>,
+    /// Follow the runs to their end; exit with 1 if one did not succeed
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// List runs, the newest first
+    #[command(after_help = examples::RUN_LIST)]
+    List(RunListArguments),
+    /// Show a run: its jobs, and why they failed
+    #[command(after_help = examples::RUN_SHOW)]
+    Show {
+        /// The run
+        id: RunId,
+    },
+    /// Follow a run to its end; exit with 1 if it does not succeed
+    #[command(after_help = examples::RUN_WATCH)]
+    Watch {
+        /// The run
+        id: RunId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunListArguments {
+    /// Only this dataset's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+    /// Only this workflow's
+    #[arg(long, value_name = "WORKFLOW")]
+    pub(crate) workflow: Option<WorkflowName>,
+    /// Only those in this state
+    #[arg(long, value_name = "STATE", value_parser = run_state())]
+    pub(crate) state: Option<RunState>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// List dead letters, the newest first
+    #[command(after_help = examples::DLQ_LIST)]
+    List {
+        #[command(flatten)]
+        filter: DlqFilter,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value = "50")]
+        limit: usize,
+    },
+    /// Show a dead letter with the bytes of its message
+    #[command(after_help = examples::DLQ_SHOW)]
+    Show {
+        /// The dead letter
+        id: String,
+    },
+    /// Do the work of dead letters again
+    #[command(after_help = examples::DLQ_REPLAY)]
+    Replay(DlqSelection),
+    /// Give the work of dead letters up for good
+    #[command(after_help = examples::DLQ_DISCARD)]
+    Discard(DlqSelection),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqFilter {
+    /// Only those with this reason code
+    #[arg(long, value_name = "CODE")]
+    pub(crate) reason: Option<Reason>,
+    /// Only those of this pool
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Option<PoolName>,
+    /// Only this dataset's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqSelection {
+    /// The dead letters
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with_all = ["all", "reason", "pool", "dataset"])]
+    pub(crate) ids: Vec<String>,
+    /// All of them, or with a filter all that it lets through
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: DlqFilter,
+    /// Do not ask whether that is really meant
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// The NATS server, to be looked at as well
+    #[arg(long, value_name = "URL", value_parser = nats_url)]
+    pub(crate) nats: Option<Url>,
+}
+
+fn api_url(text: &str) -> Result<Url, String> {
+    // An empty HONK_API_URL counts as unset, as everywhere in Honk.
+    let text = if text.is_empty() { DEFAULT_API_URL } else { text };
+    url_of(text, &["http", "https"])
+}
+
+fn nats_url(text: &str) -> Result<Url, String> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("nats://{text}") };
+    url_of(&with_scheme, &["nats", "tls"])
+}
+
+fn url_of(text: &str, schemes: &[&str]) -> Result<Url, String> {
+    let expected = format!("it must look like `{}://host:port`", schemes.first().copied().unwrap_or_default());
+    let url = Url::parse(text).map_err(|error| format!("{error}; {expected}"))?;
+    if schemes.contains(&url.scheme()) && url.has_host() { Ok(url) } else { Err(expected) }
+}
+
+fn run_state() -> impl TypedValueParser<Value = RunState> {
+    use RunState::{Cancelled, Error, Failure, Running, Success, Timeout, Waiting};
+    const ALL: [RunState; 7] = [Waiting, Running, Success, Failure, Error, Timeout, Cancelled];
+    PossibleValuesParser::new(ALL.map(RunState::word)).map(|word| {
+        let found = ALL.into_iter().find(|state| state.word() == word);
+        found.unwrap_or(Running)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_that_parse() {
+        let (mut seen, mut stack) = (0, vec![Arguments::command()]);
+        while let Some(command) = stack.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter_map(|line| line.strip_prefix("  honk ")) {
+                let words = line.split(" > ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
+                let words = words.split_whitespace().map(|word| word.trim_matches('"'));
+                let parsed = Arguments::try_parse_from(std::iter::once("honk").chain(words));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+                seen += 1;
+            }
+            assert!(help.contains("honk "), "{} has no example", command.get_name());
+            stack.extend(command.get_subcommands().cloned());
+        }
+        assert!(seen > 20, "{seen}");
+    }
+
+    #[test]
+    fn an_empty_url_in_the_environment_counts_as_unset() {
+        assert_eq!(api_url("").unwrap().as_str(), "http://127.0.0.1:8080/");
+        assert!(api_url("ftp://host").unwrap_err().contains("http://host:port"));
+        assert!(api_url("host:8080").is_err());
+    }
+
+    #[test]
+    fn every_run_state_is_a_filter() {
+        for state in ["waiting", "running", "success", "failure", "error", "timeout", "cancelled"] {
+            let parsed = Arguments::try_parse_from(["honk", "run", "list", "--state", state]).unwrap();
+            let Command::Run(RunCommand::List(list)) = parsed.command else { panic!("another command") };
+            assert_eq!(list.state.map(RunState::word), Some(state));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The examples at the end of each command's `--help`. A test parses every line that begins with `honk`.
+
+pub(super) const HONK: &str = "\
+Examples:
+  honk demo
+  honk dev --state ./state
+  honk register workflows/migrate-dataset.yml
+  honk migrate my-dataset --wait
+
+Exit codes:
+  0  done
+  1  the thing failed: a run, a document, a check
+  2  wrong usage
+  3  the API cannot be reached";
+
+pub(super) const DEV: &str = "\
+Examples:
+  honk dev
+  honk dev --state ./state --listen 127.0.0.1:0 -o json
+  honk dev --nats nats://127.0.0.1:4222";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  honk demo
+  honk demo --keep --state ./demo
+  honk demo --datasets 4000";
+
+pub(super) const REGISTER: &str = "\
+Examples:
+  honk register workflows/migrate-dataset.yml
+  honk register workflows/nightly.yml workflows/weekly.yml -o json";
+
+pub(super) const CATALOG_IMPORT: &str = "\
+Examples:
+  honk catalog import catalog-info.yaml
+  honk catalog import datasets.json more-datasets.yaml
+  cat *.yaml | honk catalog import -";
+
+pub(super) const DATASET: &str = "\
+Examples:
+  honk dataset list
+  honk dataset show my-dataset
+  honk dataset location my-dataset --source s3://old/my-dataset --target s3://new/my-dataset";
+
+pub(super) const DATASET_LIST: &str = "\
+Examples:
+  honk dataset list
+  honk dataset list --limit 10000 -o json | jq -r '.[].name'";
+
+pub(super) const DATASET_SHOW: &str = "\
+Examples:
+  honk dataset show my-dataset
+  honk dataset show my-dataset -o json | jq .entity";
+
+pub(super) const DATASET_LOCATION: &str = "\
+Examples:
+  honk dataset location my-dataset
+  honk dataset location my-dataset --source s3://old/my-dataset --target s3://new/my-dataset
+  honk dataset location d --source s3://old/d --target s3://new/d --target-endpoint https://s3.example.org";
+
+pub(super) const MIGRATE: &str = "\
+Examples:
+  honk migrate my-dataset
+  honk migrate my-dataset another-dataset --wait
+  honk migrate my-dataset --workflow nightly -o json | jq -r '.[].run'";
+
+pub(super) const RUN: &str = "\
+Examples:
+  honk run list --state failure
+  honk run show r0123456789abcdef0123
+  honk run watch r0123456789abcdef0123";
+
+pub(super) const RUN_LIST: &str = "\
+Examples:
+  honk run list
+  honk run list --dataset my-dataset --limit 5
+  honk run list --state failure -o json | jq -r '.[].id'";
+
+pub(super) const RUN_SHOW: &str = "\
+Examples:
+  honk run show r0123456789abcdef0123
+  honk run show r0123456789abcdef0123 -o json | jq .jobs";
+
+pub(super) const RUN_WATCH: &str = "\
+Examples:
+  honk run watch r0123456789abcdef0123
+  honk run watch r0123456789abcdef0123 -o json";
+
+pub(super) const DLQ: &str = "\
+Examples:
+  honk dlq list
+  honk dlq show r0123456789abcdef0123.migrate
+  honk dlq replay --all --reason storage-unavailable";
+
+pub(super) const DLQ_LIST: &str = "\
+Examples:
+  honk dlq list
+  honk dlq list --reason owner-missing
+  honk dlq list --pool migrate --dataset my-dataset -o json";
+
+pub(super) const DLQ_SHOW: &str = "\
+Examples:
+  honk dlq show r0123456789abcdef0123.migrate
+  honk dlq show event.0123456789abcdef -o json";
+
+pub(super) const DLQ_REPLAY: &str = "\
+Examples:
+  honk dlq replay r0123456789abcdef0123.migrate
+  honk dlq replay --all --reason storage-unavailable
+  honk dlq replay --all --dataset my-dataset --yes";
+
+pub(super) const DLQ_DISCARD: &str = "\
+Examples:
+  honk dlq discard event.0123456789abcdef
+  honk dlq discard --all --reason event-malformed --yes";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  honk doctor
+  honk doctor --nats nats://127.0.0.1:4222
+  honk doctor --api-url https://honk.example.org -o json";
+
+pub(super) const BENCH: &str = "\
+Examples:
+  honk bench chains --runs 20000
+  honk bench chains --runs 20000 --agents 2 --in-flight 512 -o json
+  honk bench chains --nats nats://127.0.0.1:4222";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  honk completions bash > ~/.local/share/bash-completion/completions/honk
+  honk completions zsh > ~/.zfunc/_honk
+  honk completions fish > ~/.config/fish/completions/honk.fish";

@@ -1,0 +1,65 @@
+//! The arguments of the commands that start a system of their own.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArguments {
+    /// The folder that keeps everything; started again on it, the system goes on where it was
+    #[arg(long, value_name = "DIR", default_value = ".honk")]
+    pub(crate) state: PathBuf,
+    /// Where the API listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where the embedded S3 store listens; a free port of 127.0.0.1 if not given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) s3_listen: Option<SocketAddr>,
+    /// A NATS server to use instead of starting one
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Keep the system running afterwards, to look around
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Migrate this many small generated datasets instead
+    #[arg(long, value_name = "N")]
+    pub(crate) datasets: Option<NonZeroUsize>,
+    /// The folder that keeps everything; a temporary one if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    #[command(subcommand)]
+    pub(crate) command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measure chains of three jobs that do nothing, through the real services
+    #[command(after_help = super::examples::BENCH)]
+    Chains(ChainsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChainsArguments {
+    /// How many chains
+    #[arg(long, value_name = "N", default_value = "20000")]
+    pub(crate) runs: NonZeroU32,
+    /// Agents in each pool
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) agents: NonZeroUsize,
+    /// Chains that are under way at once
+    #[arg(long, value_name = "N")]
+    pub(crate) in_flight: Option<NonZeroUsize>,
+    /// A NATS server to use instead of starting one
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+}

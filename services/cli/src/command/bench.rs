@@ -1,0 +1,11 @@
+//! `honk bench`.
+
+use crate::arguments::BenchArguments;
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+
+/// Runs the command.
+#[expect(clippy::unused_async, reason = "the commands that start a system all have one shape")]
+pub(crate) async fn run(_arguments: BenchArguments, _output: &Output) -> Result<Exit, CliError> {
+    Err(CliError::failed("cannot measure").because("this build of `honk` does not contain the services"))
+}

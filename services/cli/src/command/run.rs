@@ -1,0 +1,61 @@
+//! `honk run`: what is and was under way.
+
+use honk_api::wire::{RunPage, RunQuery, RunUpdate, RunView};
+use honk_protocol::name::RunId;
+use honk_protocol::run::RunState;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::api::{Absent, Api, Doing, follow};
+use crate::arguments::{RunCommand, RunListArguments};
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+use crate::view::{self, Follower};
+
+/// An update as a program reads it.
+#[derive(Debug, Serialize)]
+struct Update<'a> {
+    event: &'a str,
+    data: Box<RawValue>,
+}
+
+pub(super) async fn run(command: RunCommand, api: &Api, output: &Output) -> Result<Exit, CliError> {
+    match command {
+        RunCommand::List(arguments) => list(arguments, api, output).await,
+        RunCommand::Show { id } => {
+            let run: RunView = api.get(&["api", "runs", id.as_str()]).await.doing(&format!("show the run {id}"))?;
+            output.data(&run, view::run)?;
+            Ok(Exit::Done)
+        }
+        RunCommand::Watch { id } => watch(&id, api, output).await,
+    }
+}
+
+async fn list(arguments: RunListArguments, api: &Api, output: &Output) -> Result<Exit, CliError> {
+    let RunListArguments { dataset, workflow, state, limit } = arguments;
+    let query = RunQuery { dataset, workflow, state, cursor: None, limit: None };
+    let found = api.list::<RunPage>(&["api", "runs"], &query, limit).await.doing("list the runs")?;
+    output.data(&found.items, |items| view::runs(items))?;
+    if found.items.is_empty() {
+        output.note("no runs");
+    }
+    super::note_more(found.more, output);
+    Ok(Exit::Done)
+}
+
+async fn watch(id: &RunId, api: &Api, output: &Output) -> Result<Exit, CliError> {
+    let mut follower = Follower::new(output, id.as_str());
+    let finished = follow(api, id, Absent::IsWrong, |update| {
+        let lines = follower.update(update);
+        if output.is_json() { print_json(update, output) } else { output.text(&lines.join("\n")) }
+    });
+    let finished = finished.await.map_err(|error| error.told(&format!("watch the run {id}")))?;
+    output.note(&view::failures(&finished));
+    Ok(if finished.state == RunState::Success { Exit::Done } else { Exit::Failed })
+}
+
+fn print_json(update: &RunUpdate, output: &Output) -> Result<(), CliError> {
+    let data = update.data().and_then(RawValue::from_string);
+    let data = data.map_err(|error| CliError::failed("cannot print the update as JSON").caused_by(&error))?;
+    output.json(&Update { event: update.event(), data })
+}

@@ -1,0 +1,70 @@
+//! Datasets as people see them.
+
+use honk_api::wire::{DatasetView, LocationView};
+use honk_protocol::dataset::{Place, Side};
+
+use super::{fields, optional, time};
+use crate::output::Table;
+
+/// A table of datasets; nothing if there are none.
+pub(crate) fn datasets(datasets: &[DatasetView]) -> String {
+    let mut table = Table::new(&["DATASET", "OWNER", "ACTIVE", "LOCATION", "LAST RUN", "STATE"]);
+    for dataset in datasets {
+        let (location, run) = (dataset.location.as_ref(), dataset.last_run.as_ref());
+        table.row([
+            dataset.name.to_string(),
+            dataset.owner.clone().unwrap_or_default(),
+            location.map(|location| side(location.active).to_owned()).unwrap_or_default(),
+            location.map(|location| location.active_place().to_string()).unwrap_or_default(),
+            run.map(|run| run.id.to_string()).unwrap_or_default(),
+            run.map(|run| run.state.to_string()).unwrap_or_default(),
+        ]);
+    }
+    if datasets.is_empty() { String::new() } else { table.to_string() }
+}
+
+/// All there is to know about a dataset, but for its entity.
+pub(crate) fn dataset(dataset: &DatasetView) -> String {
+    let forbidden = if dataset.do_not_migrate { "forbidden by honk/do-not-migrate" } else { "" };
+    let run = dataset.last_run.as_ref();
+    let head = fields(&[
+        ("dataset", dataset.name.to_string()),
+        ("entity", dataset.reference.clone()),
+        ("owner", dataset.owner.clone().unwrap_or_default()),
+        ("workflow", optional(dataset.workflow.as_ref())),
+        ("migration", forbidden.to_owned()),
+        ("last run", run.map(|run| format!("{} ({})", run.id, run.state)).unwrap_or_default()),
+    ]);
+    format!("{head}\n{}", dataset.location.as_ref().map_or_else(|| no_location(dataset), location))
+}
+
+fn no_location(dataset: &DatasetView) -> String {
+    let name = &dataset.name;
+    format!("no location; set it with `honk dataset location {name} --source s3://… --target s3://…`\n")
+}
+
+/// Where a dataset lies.
+pub(crate) fn location(location: &LocationView) -> String {
+    let by = location.run.as_ref().map(|run| format!(" (by run {run})")).unwrap_or_default();
+    fields(&[
+        ("source", place(&location.source)),
+        ("target", place(&location.target)),
+        ("format", location.format.clone().unwrap_or_default()),
+        ("active", side(location.active).to_owned()),
+        ("since", format!("{}{by}", time(location.since))),
+    ])
+}
+
+fn place(place: &Place) -> String {
+    let Place::S3(s3) = place;
+    let endpoint = s3.endpoint.as_ref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+    let region = s3.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+    format!("{place}{endpoint}{region}")
+}
+
+const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        Side::Target => "target",
+    }
+}

@@ -1,0 +1,94 @@
+//! Runs as people see them.
+
+use honk_api::wire::{FailureView, JobView, RunView};
+use honk_protocol::run::Fault;
+
+use super::{bytes, duration, fields, optional, short_hash, time};
+use crate::output::{Table, inline};
+
+/// A table of runs; nothing if there are none.
+pub(crate) fn runs(runs: &[RunView]) -> String {
+    let headings =
+        ["RUN", "DATASET", "WORKFLOW", "STATE", "CREATED", ">DURATION", ">ATTEMPTS", ">OBJECTS", ">BYTES"];
+    let mut table = Table::new(&headings);
+    for run in runs {
+        table.row([
+            run.id.to_string(),
+            run.dataset.to_string(),
+            run.workflow.to_string(),
+            run.state.to_string(),
+            time(run.created_at),
+            duration(run.duration_ms),
+            run.attempts.to_string(),
+            optional(run.objects.as_ref()),
+            run.bytes.map(bytes).unwrap_or_default(),
+        ]);
+    }
+    if runs.is_empty() { String::new() } else { table.to_string() }
+}
+
+/// All there is to know about a run.
+pub(crate) fn run(run: &RunView) -> String {
+    let finished = run.finished_at.map(|at| format!("{} (after {})", time(at), duration(run.duration_ms)));
+    let size = run.objects.map(|objects| format!("{objects} ({})", bytes(run.bytes.unwrap_or_default())));
+    let head = fields(&[
+        ("run", run.id.to_string()),
+        ("dataset", run.dataset.to_string()),
+        ("workflow", format!("{} ({})", run.workflow, short_hash(&run.workflow_hash))),
+        ("state", run.state.to_string()),
+        ("created", time(run.created_at)),
+        ("finished", finished.unwrap_or_default()),
+        ("objects", size.unwrap_or_default()),
+        ("trace", run.trace_id.clone().unwrap_or_default()),
+        ("followed by", optional(run.successor.as_ref())),
+        ("superseded by", optional(run.superseded_by.as_ref())),
+    ]);
+    format!("{head}\n{}{}", jobs(&run.jobs), failures(run))
+}
+
+fn jobs(jobs: &[JobView]) -> String {
+    let mut table = Table::new(&["JOB", "POOL", "STATE", ">ATTEMPTS", "NEEDS", "AGENT"]);
+    for job in jobs {
+        table.row([
+            job.name.to_string(),
+            job.pool.to_string(),
+            job.state.to_string(),
+            job.attempts.to_string(),
+            job.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            job.agent.clone().unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// Why jobs of the run did not succeed, and what to do; nothing if all did.
+pub(crate) fn failures(run: &RunView) -> String {
+    run.jobs.iter().filter_map(|job| Some(failure(job, job.failure.as_ref()?))).collect()
+}
+
+fn failure(job: &JobView, failure: &FailureView) -> String {
+    let mut text = format!(
+        "\n{} {} in attempt {} at {}: {}\n  {}\n  {}\n",
+        job.name,
+        fault(failure.fault),
+        failure.attempt,
+        time(failure.at),
+        failure.reason,
+        inline(&failure.message),
+        inline(&failure.meaning)
+    );
+    // Without a dead letter, a later attempt has succeeded or is on its way, and there is nothing to do.
+    if let Some(letter) = &job.dead_letter {
+        text += &format!("hint: {}\n", inline(&failure.advice));
+        text += &format!("      to do it again: `honk dlq replay {}`\n", inline(letter));
+    }
+    text
+}
+
+const fn fault(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Failure => "failed",
+        Fault::Timeout => "took too long",
+        Fault::Error => "could not go on",
+    }
+}

@@ -1,0 +1,124 @@
+//! Workflows, the catalog, and datasets.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use super::fixtures::{dataset, location};
+use super::stub::Stub;
+
+#[test]
+fn a_sound_workflow_is_registered() {
+    let workflow = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workflows/migrate-dataset.yml");
+    let answer = json!({"name": "migrate-dataset", "hash": "ab".repeat(32), "status": "created"});
+    let api = Stub::new().on("POST /api/workflows", 201, &answer);
+    assert_snapshot!(api.honk(&format!("register {workflow}")), @"");
+    assert_eq!(api.json(&format!("register {workflow} -o json")), json!([answer]));
+}
+
+#[test]
+fn a_workflow_with_errors_is_not_sent_and_neither_are_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.yml");
+    std::fs::write(&bad, "name: bad\non: dataset_onboard\njobs:\n  copy:\n    need: [check]\n    steps: []\n").unwrap();
+    let good = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workflows/migrate-dataset.yml");
+    let api = Stub::new();
+    let shown = api.honk(&format!("register {good} {}", bad.display()));
+    assert_snapshot!(shown.replace(folder.path().to_str().unwrap(), "[folder]"), @"");
+    assert!(api.requests().is_empty());
+}
+
+#[test]
+fn a_warning_does_not_keep_a_workflow_from_being_registered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.yml");
+    let text = "name: odd\non: dataset_onboard\njobs:\n  migrate:\n    steps:\n      - uses: honk/migrate\n  notify:\n    steps:\n      - uses: honk/notify\n";
+    std::fs::write(&file, text).unwrap();
+    let answer = json!({"name": "odd", "hash": "cd".repeat(32), "status": "updated"});
+    let api = Stub::new().on("POST /api/workflows", 200, &answer);
+    let shown = api.honk(&format!("register {}", file.display()));
+    assert_snapshot!(shown.replace(folder.path().to_str().unwrap(), "[folder]"), @"");
+}
+
+#[test]
+fn every_document_of_an_import_is_answered_and_a_refused_one_fails_the_command() {
+    let documents = json!([{"index": 0, "reference": "component:default/a", "status": "created"},
+        {"index": 1, "status": "refused", "problems": [{"message": "is missing", "path": "metadata.name", "help": "name it"}]}]);
+    let problem = json!({"title": "Refused", "status": 422, "code": "import-refused", "documents": documents});
+    let api = Stub::new().on("POST /api/catalog/import", 422, &problem);
+    assert_snapshot!(api.honk_reading("catalog import -", "kind: Component"), @"");
+    assert_eq!(api.json("catalog import - -o json"), json!([{"file": "standard input", "documents": documents}]));
+}
+
+#[test]
+fn an_import_that_is_refused_as_a_whole_says_why() {
+    let problem = json!({"title": "Not YAML", "status": 400, "code": "body-malformed",
+        "detail": "line 1 is not YAML", "help": "send files with `curl --data-binary`"});
+    let api = Stub::new().on("POST /api/catalog/import", 400, &problem);
+    assert_snapshot!(api.honk_reading("catalog import -", "{"), @"");
+}
+
+#[test]
+fn datasets_are_listed_over_pages() {
+    let mut second = dataset();
+    second["name"] = json!("other");
+    second.as_object_mut().unwrap().retain(|key, _| key == "name" || key == "reference");
+    let api = Stub::new()
+        .on("GET /api/datasets?limit=50", 200, &json!({"datasets": [dataset()], "next": "a b"}))
+        .on("GET /api/datasets?limit=49&cursor=a+b", 200, &json!({"datasets": [second]}));
+    assert_snapshot!(api.honk("dataset list"), @"");
+    assert_eq!(api.json("dataset list -o json"), json!([with_defaults(dataset()), with_defaults(second)]));
+}
+
+/// A dataset as `-o json` prints it.
+fn with_defaults(mut dataset: serde_json::Value) -> serde_json::Value {
+    dataset["do_not_migrate"] = json!(false);
+    if let Some(jobs) = dataset.pointer_mut("/last_run/jobs") {
+        jobs[0].as_object_mut().unwrap().remove("needs");
+    }
+    dataset
+}
+
+#[test]
+fn an_empty_catalog_says_what_to_do() {
+    let api = Stub::new().on("GET /api/datasets?limit=50", 200, &json!({"datasets": []}));
+    assert_snapshot!(api.honk("dataset list"), @"");
+    assert_eq!(api.json("dataset list -o json"), json!([]));
+}
+
+#[test]
+fn a_dataset_is_shown_with_its_location_and_without_what_would_steer_the_terminal() {
+    let api = Stub::new().on("GET /api/datasets/my-dataset", 200, &dataset());
+    assert_snapshot!(api.honk("dataset show my-dataset"), @"");
+}
+
+#[test]
+fn a_dataset_without_a_location_says_how_to_set_one() {
+    let dataset = json!({"name": "d", "reference": "resource:default/d", "do_not_migrate": true});
+    let api = Stub::new().on("GET /api/datasets/d", 200, &dataset);
+    assert_snapshot!(api.honk("dataset show d"), @"");
+}
+
+#[test]
+fn an_unknown_dataset_is_a_failure() {
+    assert_snapshot!(Stub::new().honk("dataset show nowhere"), @"");
+}
+
+#[test]
+fn a_location_is_shown() {
+    let api = Stub::new().on("GET /api/datasets/my-dataset/location", 200, &location());
+    assert_snapshot!(api.honk("dataset location my-dataset"), @"");
+    assert_eq!(api.json("dataset location my-dataset -o json"), location());
+}
+
+#[test]
+fn a_location_is_set_in_the_registrys_form() {
+    let api = Stub::new().on("PUT /api/datasets/my-dataset/location", 200, &location());
+    let shown = api.honk(
+        "dataset location my-dataset --source s3://old/my-dataset --target s3://new/my-dataset/ \
+        --target-endpoint https://s3.example.org/ --target-region eu-1 --format parquet",
+    );
+    assert!(shown.starts_with("exit 0\n"), "{shown}");
+    let target = json!({"bucket": "new", "prefix": "my-dataset", "endpoint": "https://s3.example.org", "region": "eu-1"});
+    let sent = json!({"source": {"s3": {"bucket": "old", "prefix": "my-dataset"}}, "target": {"s3": target}, "format": "parquet"});
+    assert_eq!(api.bodies(), [sent]);
+}

@@ -1,0 +1,68 @@
+//! `honk doctor`.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::fixtures::{dataset, dead_letter};
+use super::stub::Stub;
+
+fn healthy() -> Stub {
+    let workflow = json!({"name": "w", "hash": "ab".repeat(32), "registered_at": "2026-01-02T03:04:05Z"});
+    Stub::new()
+        .on("GET /healthz", 200, &json!({"ok": true, "checks": []}))
+        .on("GET /readyz", 200, &json!({"ok": true, "checks": [{"name": "nats", "ok": true, "detail": ""}]}))
+        .on("GET /api/workflows", 200, &json!({"workflows": [workflow]}))
+        .on("GET /api/datasets?limit=1", 200, &json!({"datasets": [dataset()]}))
+        .on("GET /api/dead-letters?limit=100", 200, &json!({"dead_letters": []}))
+}
+
+/// A server that introduces itself to one client.
+fn server(introduction: &'static str) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, std::thread::spawn(move || listener.accept().unwrap().0.write_all(introduction.as_bytes()).unwrap()))
+}
+
+#[test]
+fn a_healthy_system_passes() {
+    let info = "INFO {\"version\":\"2.15.1\",\"jetstream\":true,\"max_payload\":1048576} \r\n";
+    let (nats, server) = server(info);
+    let shown = healthy().honk(&format!("doctor --nats {nats}"));
+    server.join().unwrap();
+    assert_snapshot!(shown.replace(&nats.to_string(), "[nats]"), @"");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_what_to_do() {
+    let not_ready = json!({"ok": false, "checks": [{"name": "nats", "ok": false, "detail": "reconnecting"}]});
+    let (nats, server) = server("INFO {\"version\":\"2.9.0\",\"max_payload\":65536} \r\n");
+    let api = Stub::new()
+        .on("GET /healthz", 200, &json!({"ok": true}))
+        .on("GET /readyz", 503, &not_ready)
+        .on("GET /api/workflows", 200, &json!({"workflows": []}))
+        .on("GET /api/datasets?limit=1", 200, &json!({"datasets": []}))
+        .on("GET /api/dead-letters?limit=100", 200, &json!({"dead_letters": [dead_letter()]}));
+    let shown = api.honk(&format!("doctor --nats nats://ann:secret@{nats}"));
+    server.join().unwrap();
+    assert_snapshot!(shown.replace(&nats.to_string(), "[nats]"), @"");
+}
+
+#[test]
+fn another_server_in_the_place_of_nats_is_recognised() {
+    let (nats, server) = server("SSH-2.0-OpenSSH_9.6\r\n");
+    let checks = healthy().json(&format!("doctor --nats {nats} -o json"));
+    server.join().unwrap();
+    let last = checks.as_array().and_then(|checks| checks.last()).unwrap();
+    assert_eq!((&last["name"], &last["verdict"]), (&json!("nats"), &json!("fail")));
+    assert!(last["message"].as_str().unwrap().ends_with("what answers there is not NATS"), "{last}");
+}
+
+#[test]
+fn another_server_in_the_place_of_the_api_is_recognised() {
+    let api = Stub::new().on("GET /healthz", 401, &Value::Null);
+    assert_snapshot!(api.honk("doctor"), @"");
+}

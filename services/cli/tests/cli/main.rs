@@ -1,0 +1,12 @@
+//! The `honk` command as people and scripts meet it: exit code, standard output and standard error of the real binary
+//! against an API of canned answers.
+
+mod catalog;
+mod dead_letters;
+mod doctor;
+mod failures;
+mod fixtures;
+mod migrate;
+mod runs;
+mod stub;
+mod usage;

@@ -1,0 +1,81 @@
+//! `honk migrate`.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::fixtures::{RUN, dead_event, end, failed, run, succeeded};
+use super::stub::Stub;
+
+fn accepted() -> Value {
+    json!({"run": RUN, "url": format!("/api/runs/{RUN}")})
+}
+
+fn not_found() -> Value {
+    json!({"title": "Not found", "status": 404, "code": "run-unknown", "detail": "there is no such run"})
+}
+
+#[test]
+fn a_migration_is_asked_for_with_one_event_a_dataset() {
+    let api = Stub::new().on("POST /events", 202, &accepted());
+    assert_snapshot!(api.honk("migrate my-dataset my-dataset --workflow nightly"), @"");
+    let [event] = &api.bodies()[..] else { panic!("the same dataset twice is one migration: {:?}", api.requests()) };
+    assert_eq!((&event["type"], &event["source"]), (&json!("dataset_onboard"), &json!("/honk/cli")));
+    assert_eq!(event["data"], json!({"dataset_name": "my-dataset", "workflow": "nightly"}));
+    let asked = json!([{"dataset": "my-dataset", "run": RUN, "url": format!("/api/runs/{RUN}")}]);
+    assert_eq!(api.json("migrate my-dataset -o json"), asked);
+}
+
+#[test]
+fn one_event_that_is_refused_does_not_keep_the_others_from_being_sent() {
+    let problem = json!({"title": "No such dataset", "status": 422, "code": "dataset-unknown",
+        "detail": "the catalog has no `a`", "help": "import it with `honk catalog import`"});
+    let api = Stub::new().on("POST /events", 422, &problem).on("POST /events", 202, &accepted());
+    let shown = api.honk("migrate a b");
+    assert!(shown.starts_with("exit 1\n") && shown.contains(RUN) && shown.contains("[dataset-unknown]"), "{shown}");
+}
+
+#[test]
+fn waiting_follows_the_run_from_before_it_exists_to_its_end() {
+    let api = Stub::new()
+        .on("POST /events", 202, &accepted())
+        .on(&format!("GET /api/runs/{RUN}/watch"), 404, &not_found())
+        .on_watch(RUN, &[
+            ("run", &run("waiting", 0, None)),
+            ("run", &run("running", 1, Some("running"))),
+            ("run", &succeeded()),
+            ("end", &end("success")),
+        ])
+        .on(&format!("GET /api/runs/{RUN}"), 200, &succeeded());
+    assert_snapshot!(api.honk("migrate my-dataset --wait"), @"");
+}
+
+#[test]
+fn a_migration_that_fails_leaves_with_1_and_says_why() {
+    let api = Stub::new()
+        .on("POST /events", 202, &accepted())
+        .on_watch(RUN, &[("run", &failed()), ("end", &end("failure"))])
+        .on(&format!("GET /api/runs/{RUN}"), 200, &failed());
+    assert_snapshot!(api.honk("migrate my-dataset --wait"), @"");
+    let json = api.json("migrate my-dataset --wait -o json");
+    assert_eq!((&json[0]["id"], &json[0]["state"]), (&json!(RUN), &json!("failure")));
+}
+
+#[test]
+fn an_event_that_becomes_a_dead_letter_ends_the_waiting() {
+    let api = Stub::new().on("POST /events", 202, &accepted());
+    let letters = json!({"dead_letters": [dead_event("")]});
+    let api = api.on("GET /api/dead-letters?dataset=my-dataset&limit=20", 200, &letters);
+    // Another event's dead letter says nothing about this one.
+    let api = api.on("GET /api/dead-letters/event.0123456789abcdef", 200, &dead_event("{\"id\":\"another\"}"));
+    let shown = std::thread::scope(|scope| {
+        let honk = scope.spawn(|| api.honk("migrate my-dataset --wait"));
+        while api.requests().iter().filter(|request| request.contains("/dead-letters/")).count() == 0 {
+            assert!(!honk.is_finished(), "it did not look for a dead letter");
+            std::thread::yield_now();
+        }
+        let event = api.bodies()[0]["id"].as_str().unwrap().to_owned();
+        api.replace("GET /api/dead-letters/event.0123456789abcdef", &dead_event(&json!({"id": event}).to_string()));
+        honk.join().unwrap()
+    });
+    assert_snapshot!(shown, @"");
+}

@@ -1,0 +1,58 @@
+//! Limits of one copy.
+
+use serde::Deserialize;
+
+const MIB: u64 = 1 << 20;
+
+/// Limits of one copy; the defaults keep an agent well under 256 MiB.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CopySettings {
+    /// Objects being copied or compared at a time.
+    pub objects_in_flight: usize,
+    /// Parts of one object under way at a time, downloads and uploads each.
+    pub parts_in_flight: usize,
+    /// Bytes of objects and parts held in memory at a time.
+    pub buffer_bytes: u64,
+    /// Objects above this many bytes are sent in parts.
+    pub multipart_threshold: u64,
+    /// Bytes of a part, where the source's own parts do not decide.
+    pub part_size: u64,
+    /// Bytes of a part of a server-side copy, where the source's own parts do not decide.
+    pub copy_part_size: u64,
+    /// Tries of one request or transfer.
+    pub attempts: u32,
+    /// Time in which one request or transfer may be tried again, in milliseconds.
+    pub retry_budget_ms: u64,
+    /// The first pause between tries, in milliseconds; it doubles.
+    pub backoff_ms: u64,
+    /// The longest pause between tries, in milliseconds.
+    pub backoff_max_ms: u64,
+    /// Keys per listing request.
+    pub page_size: i32,
+}
+
+impl Default for CopySettings {
+    fn default() -> Self {
+        Self {
+            objects_in_flight: 16,
+            parts_in_flight: 4,
+            buffer_bytes: 64 * MIB,
+            multipart_threshold: 16 * MIB,
+            part_size: 8 * MIB,
+            copy_part_size: 64 * MIB,
+            attempts: 12,
+            retry_budget_ms: 120_000,
+            backoff_ms: 200,
+            backoff_max_ms: 10_000,
+            page_size: 1_000,
+        }
+    }
+}
+
+impl CopySettings {
+    /// The most bytes that are held as one piece; larger ones stream through.
+    pub(super) fn largest_buffer(&self) -> u64 {
+        self.buffer_bytes / 4
+    }
+}

@@ -1,0 +1,245 @@
+//! The run records: moved by compare-and-set, and what follows from each move published after it. Used by agents, intake
+//! and API alike, so that a record moves in one way only.
+//!
+//! The order is always *record, then publish*. A crash between the two is repaired by whoever comes next (a redelivery, the
+//! sweeper): a record says what is due, and publishing it again changes nothing.
+
+mod lane;
+mod letters;
+
+use bytes::Bytes;
+use honk_bus::{Bus, BusError, Entry, Expect, Publication};
+use honk_protocol::dead::HEADER_TRACEPARENT;
+use honk_protocol::job::JobMessage;
+use honk_protocol::name::{DatasetName, JobName, PoolName, RunId};
+use honk_protocol::run::{Effect, RUN_VERSION, Refusal, Run, RunEvent, RunState};
+use honk_protocol::subject::{self, JobSubject};
+use honk_protocol::topology::{KEEP_DEAD, KEEP_SUCCESS};
+use honk_service::{Clock, TraceParent};
+use tracing::Instrument;
+
+pub use self::lane::{Created, Lane};
+pub use self::letters::{LetterError, dead_letter_publication};
+use crate::failpoint;
+
+/// Reads and moves run records. Clones share the connection.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    bus: Bus,
+    clock: Clock,
+}
+
+/// A record and the revision that the next compare-and-set expects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The record.
+    pub run: Run,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// Why a record could not be read or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The server.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The record does not move that way.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such run.
+    #[error("there is no run {0}; finished runs are kept for a while only")]
+    NoRun(RunId),
+    /// The record is not one that this version reads.
+    #[error("the record of run {run} cannot be read: {problem}")]
+    Unreadable {
+        /// The run's key.
+        run: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+impl Ledger {
+    /// A ledger on this connection.
+    pub fn new(bus: Bus, clock: Clock) -> Self {
+        Self { bus, clock }
+    }
+
+    /// The connection.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The record of a run whose dataset is not known.
+    pub async fn find(&self, run: &RunId) -> Result<Recorded, LedgerError> {
+        let found = self.bus.runs().get_all(&subject::run_filter(run)).await?;
+        read(found.first().ok_or_else(|| LedgerError::NoRun(run.clone()))?)
+    }
+
+    /// The record of a run.
+    pub async fn get(&self, dataset: &DatasetName, run: &RunId) -> Result<Recorded, LedgerError> {
+        let entry = self.bus.runs().get(&subject::run_key(dataset, run)).await?;
+        read(&entry.ok_or_else(|| LedgerError::NoRun(run.clone()))?)
+    }
+
+    /// Moves a record by `event`, from what is known of it; reads it again and decides again as often as another writer is faster. Does not
+    /// publish what follows, but says what that is. A record that already says so is returned as it is, with all that is due by it.
+    pub async fn record(&self, known: Recorded, event: &RunEvent) -> Result<(Recorded, Vec<Effect>), LedgerError> {
+        let mut current = known;
+        loop {
+            let (run, effects) = match current.run.apply(event, self.clock.now()) {
+                Ok(moved) => moved,
+                Err(Refusal::Already) => {
+                    let due = current.run.due();
+                    return Ok((current, due));
+                }
+                Err(refusal) => return Err(refusal.into()),
+            };
+            match self.write(&run, Expect::Last(current.revision)).await {
+                Ok(revision) => return Ok((Recorded { run, revision }, effects)),
+                // After a time-out the write may have been done: the record tells.
+                Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
+                    current = self.get(&current.run.dataset, &current.run.id).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// [`Ledger::record`], then publishes what follows.
+    pub async fn advance(&self, known: Recorded, event: &RunEvent, trace: &Trace) -> Result<Recorded, LedgerError> {
+        let (recorded, effects) = self.record(known, event).await?;
+        failpoint::hit("after-record");
+        self.publish(&recorded, effects, trace).await?;
+        failpoint::hit("after-publish");
+        Ok(recorded)
+    }
+
+    /// Publishes everything that is due by the record. Doing it again changes nothing.
+    pub async fn publish_due(&self, recorded: &Recorded, trace: &Trace) -> Result<(), LedgerError> {
+        self.publish(recorded, recorded.run.due(), trace).await
+    }
+
+    async fn publish(&self, recorded: &Recorded, effects: Vec<Effect>, trace: &Trace) -> Result<(), LedgerError> {
+        for effect in effects {
+            match effect {
+                Effect::Dispatch { job, pool, generation } => {
+                    self.dispatch(recorded, &JobSubject { pool, run: recorded.run.id.clone(), job, generation }, trace)
+                        .await?;
+                }
+                Effect::Finished => {
+                    let state = recorded.run.state.word();
+                    self.bus.signal(subject::finished(&recorded.run.id), Bytes::from_static(state.as_bytes())).await?;
+                }
+                Effect::Promote(_) => Box::pin(self.settle_lane(&recorded.run.dataset)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes a job, once for all times: nothing may ever have been stored under its subject.
+    async fn dispatch(&self, recorded: &Recorded, to: &JobSubject, trace: &Trace) -> Result<(), LedgerError> {
+        let record = serde_json::to_vec(&recorded.run).map_err(|error| unreadable(&recorded.run, &error))?;
+        let message = JobMessage::encode(&record, recorded.revision, &to.job, to.generation);
+        let publication = Publication::new(to.to_string(), message).expect(Expect::New);
+        match self.publish_traced(publication, "honk.job", &to.pool, trace).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn publish_traced(
+        &self,
+        message: Publication,
+        template: &str,
+        pool: &PoolName,
+        trace: &Trace,
+    ) -> Result<(), BusError> {
+        let span = tracing::info_span!(
+            "publish",
+            otel.name = format!("publish {template}.{pool}"),
+            otel.kind = "producer",
+            messaging.system = "nats",
+            messaging.operation.name = "publish",
+            messaging.operation.type = "send",
+            messaging.destination.template = template,
+        );
+        if tracing::Span::current().is_none() {
+            honk_service::trace_context::set_parent(&span, trace.0.as_ref(), false);
+        }
+        let carried = honk_service::trace_context::current(&span).or_else(|| trace.0.clone());
+        let message = match carried {
+            Some(parent) => message.header(HEADER_TRACEPARENT, parent.to_string()),
+            None => message,
+        };
+        self.bus.publish(message).instrument(span).await.map(|_| ())
+    }
+
+    /// Writes a record; one that came to its end expires by itself.
+    async fn write(&self, run: &Run, expect: Expect) -> Result<u64, BusError> {
+        let record = serde_json::to_vec(run)
+            .map_err(|error| BusError::Refused { what: format!("write run {}", run.id), problem: error.to_string() })?;
+        let ttl = match run.state {
+            RunState::Waiting | RunState::Running => None,
+            RunState::Success | RunState::Cancelled => Some(KEEP_SUCCESS),
+            RunState::Failure | RunState::Error | RunState::Timeout => Some(KEEP_DEAD),
+        };
+        let key = subject::run_key(&run.dataset, &run.id);
+        let publication = self.bus.runs().publication(&key, record).expect(expect).ttl(ttl);
+        self.bus.publish(publication).await.map(|published| published.sequence)
+    }
+
+    /// Dispatches a job anew whose message is lost, if its record still says that `generation` is due.
+    pub async fn redispatch(&self, known: Recorded, job: &JobName, generation: u32) -> Result<Recorded, LedgerError> {
+        let trace = Trace::of_run(&known.run);
+        self.advance(known, &RunEvent::Lost { job: job.clone(), generation }, &trace).await
+    }
+}
+
+/// The trace that what is published belongs to, where no span says it.
+#[derive(Debug, Clone, Default)]
+pub struct Trace(Option<TraceParent>);
+
+impl Trace {
+    /// From a message's header; what is no `traceparent` counts as none.
+    pub fn from_header(value: Option<&str>) -> Self {
+        Self(value.and_then(|text| TraceParent::parse(text).ok()))
+    }
+
+    /// The one a run was begun with.
+    pub fn of_run(run: &Run) -> Self {
+        Self::from_header(Some(&run.trace))
+    }
+
+    /// From a parsed value.
+    pub fn new(parent: TraceParent) -> Self {
+        Self(Some(parent))
+    }
+
+    /// The value.
+    pub fn parent(&self) -> Option<&TraceParent> {
+        self.0.as_ref()
+    }
+}
+
+/// Reads a record and its version.
+pub fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
+    let unreadable = |problem: String| LedgerError::Unreadable { run: entry.key.clone(), problem };
+    let run: Run = serde_json::from_slice(&entry.value).map_err(|error| unreadable(error.to_string()))?;
+    if run.v == RUN_VERSION {
+        Ok(Recorded { run, revision: entry.revision })
+    } else {
+        Err(unreadable(format!("it has schema version {}, this service reads {RUN_VERSION}", run.v)))
+    }
+}
+
+fn unreadable(run: &Run, error: &serde_json::Error) -> LedgerError {
+    LedgerError::Unreadable { run: run.id.to_string(), problem: error.to_string() }
+}

@@ -1,0 +1,133 @@
+//! What a person does with a dead letter: replay it, or give it up.
+
+use std::time::Duration;
+
+use honk_bus::{BusError, Message, Publication};
+use honk_protocol::dead::{DeadLetter, HEADER_TRACEPARENT, StoredDeadLetter};
+use honk_protocol::name::{DatasetName, JobName, RunId};
+use honk_protocol::run::{Refusal, RunEvent};
+use honk_protocol::subject::{DeadSubject, EVENT_ONBOARD};
+use honk_protocol::topology;
+use honk_service::TraceParent;
+
+use super::{Ledger, LedgerError, Recorded, Trace};
+
+/// How long the marker of a dead letter that is gone stands, so that every watcher sees it.
+const KEEP_MARKER: Duration = Duration::from_secs(60 * 60);
+
+/// Why a dead letter could not be replayed or discarded.
+#[derive(Debug, thiserror::Error)]
+pub enum LetterError {
+    /// It is not there any more.
+    #[error("there is no such dead letter; it may have been replayed or discarded already")]
+    Gone,
+    /// Another run of the same dataset is live or waits.
+    #[error("run {0} of the same dataset is not finished; wait for its end, or discard this dead letter")]
+    LaneTaken(RunId),
+    /// A message that no service wrote cannot be made valid by publishing it again.
+    #[error("this message is no job, and replaying it would not make it one; discard it")]
+    NotReplayable,
+    /// The run record.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<BusError> for LetterError {
+    fn from(error: BusError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+/// A dead letter as it is stored. Repeating it is recognised by the original's sequence.
+pub fn dead_letter_publication(letter: &DeadLetter, payload: bytes::Bytes) -> Publication {
+    let id = format!("dead.{}.{}", letter.original_subject, letter.original_sequence);
+    let message = Publication::new(letter.subject.to_string(), payload).message_id(id);
+    letter.headers().into_iter().fold(message, |message, (name, value)| message.header(name, value))
+}
+
+impl Ledger {
+    /// Reads a dead letter by its subject.
+    pub async fn letter(&self, subject: &DeadSubject) -> Result<(StoredDeadLetter, Message), LetterError> {
+        let message = self.bus.last(topology::DEAD, &subject.to_string()).await?;
+        let message = message.filter(|message| !message.is_removal()).ok_or(LetterError::Gone)?;
+        let letter =
+            DeadLetter::from_headers(&message.subject, |name| message.headers.get(name)).ok_or(LetterError::Gone)?;
+        Ok((StoredDeadLetter { letter, sequence: message.sequence, time: message.time }, message))
+    }
+
+    /// Does the dead letter's job (or event) again, in a new trace that is linked to the old one. The record moves first, then the
+    /// job is published, then the letter goes.
+    pub async fn replay(&self, subject: &DeadSubject, trace: &TraceParent) -> Result<(), LetterError> {
+        let (stored, message) = self.letter(subject).await?;
+        match subject {
+            DeadSubject::Job { run, job, .. } => {
+                let dataset = dataset_of(&stored)?;
+                let recorded = self.reopen(&dataset, run, job).await?;
+                self.publish_due(&recorded, &Trace::new(trace.clone())).await?;
+            }
+            DeadSubject::Event { key } => {
+                let mut event = Publication::new(EVENT_ONBOARD, message.payload.clone())
+                    .message_id(format!("replay.{key}.{}", stored.sequence))
+                    .header(HEADER_TRACEPARENT, trace.to_string());
+                for (name, value) in
+                    message.headers.pairs().filter(|(name, _)| name.to_ascii_lowercase().starts_with("ce-"))
+                {
+                    event = event.header(name, value);
+                }
+                self.bus.publish(event).await?;
+            }
+            DeadSubject::Message { .. } => return Err(LetterError::NotReplayable),
+        }
+        self.bus.erase(&subject.to_string(), KEEP_MARKER).await?;
+        Ok(())
+    }
+
+    /// Gives the dead letter's job (or event) up.
+    pub async fn discard(&self, subject: &DeadSubject) -> Result<(), LetterError> {
+        let (stored, _) = self.letter(subject).await?;
+        if let DeadSubject::Job { run, job, .. } = subject {
+            let dataset = dataset_of(&stored)?;
+            match self.get(&dataset, run).await {
+                Ok(known) => {
+                    let event = RunEvent::Discarded { job: job.clone() };
+                    match self.record(known, &event).await {
+                        // Whatever became of the job, this letter is about a dispatch that is over.
+                        Ok(_) | Err(LedgerError::Refused(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Err(LedgerError::NoRun(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.bus.erase(&subject.to_string(), KEEP_MARKER).await?;
+        Ok(())
+    }
+
+    /// Makes the dead job ready again, if no other run of the dataset has begun or waits.
+    async fn reopen(&self, dataset: &DatasetName, run: &RunId, job: &JobName) -> Result<Recorded, LetterError> {
+        loop {
+            let lane = self.lane(dataset).await?;
+            let known = lane.run(run).ok_or_else(|| LedgerError::NoRun(run.clone()))?;
+            let other = lane.runs.iter().find(|other| other.run.id != *run && !other.run.state.is_finished());
+            if let Some(other) = other {
+                return Err(LetterError::LaneTaken(other.run.id.clone()));
+            }
+            let (moved, _) = match known.run.apply(&RunEvent::Replayed { job: job.clone() }, self.clock.now()) {
+                Ok(moved) => moved,
+                Err(Refusal::Already) => return Ok(known.clone()),
+                Err(refusal) => return Err(LedgerError::from(refusal).into()),
+            };
+            match self.write(&moved, self.if_unchanged(dataset, lane.sequence)).await {
+                Ok(revision) => return Ok(Recorded { run: moved, revision }),
+                Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn dataset_of(stored: &StoredDeadLetter) -> Result<DatasetName, LetterError> {
+    let name = stored.letter.dataset.clone().unwrap_or_default();
+    DatasetName::new(name).map_err(|_| LetterError::NotReplayable)
+}

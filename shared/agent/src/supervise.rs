@@ -1,0 +1,158 @@
+//! Keeping watch over the work on one attempt, from beside it: heartbeats so that the server does not take the job for lost,
+//! progress for those who watch, a durable word that the attempt has begun, and the ends that the work does not choose
+//! itself: its deadline, the agent's hard stop, a panic.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use honk_bus::Heartbeat;
+use honk_protocol::live::Progress;
+use honk_protocol::reason::Reason;
+use honk_protocol::run::{Fault, Fence, Outputs};
+use honk_protocol::settle::{Again, Failed, Outcome};
+use honk_protocol::subject::LiveSubject;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::action::ProgressCounters;
+use crate::agent::Agent;
+
+/// Before an attempt is this old, only a heartbeat shows it; after it, its record does.
+const DURABLE_AFTER: Duration = Duration::from_secs(1);
+
+/// How long cancelled work has to come to a clean end before it is dropped.
+const CANCEL_GRACE: Duration = Duration::from_millis(500);
+
+/// What is watched.
+pub(crate) struct Watched {
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) ack_wait: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) live: LiveSubject,
+    pub(crate) fence: Fence,
+    pub(crate) progress: Arc<ProgressCounters>,
+    /// Cancels the work.
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) hard_stop: CancellationToken,
+}
+
+/// What the watcher sees.
+enum Sight {
+    Ended(Result<Result<Outputs, Failed>, JoinError>),
+    Deadline,
+    HardStop,
+    Tick,
+}
+
+impl Agent {
+    /// Runs `work` on a task of its own and keeps watch. `begun` is called once, when the attempt has grown old enough to be put on record.
+    pub(crate) async fn supervise<W, B>(&self, work: W, watched: Watched, begun: impl FnOnce() -> B) -> Outcome
+    where
+        W: Future<Output = Result<Outputs, Failed>> + Send + 'static,
+        B: Future<Output = ()>,
+    {
+        let mut task = JoinSet::new();
+        task.spawn(work);
+        let begin = Instant::now();
+        let mut begun = Some(begun);
+        let (every, mut beaten) = ((watched.ack_wait / 3).min(DURABLE_AFTER), begin);
+        let mut ticks = tokio::time::interval_at(begin + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let sight = tokio::select! {
+                biased;
+                Some(ended) = task.join_next() => Sight::Ended(ended),
+                () = tokio::time::sleep_until(begin + watched.timeout) => Sight::Deadline,
+                () = watched.hard_stop.cancelled() => Sight::HardStop,
+                _ = ticks.tick() => Sight::Tick,
+            };
+            match sight {
+                Sight::Ended(ended) => return outcome(ended),
+                Sight::Deadline => return stop(task, &watched, Outcome::Failed(timed_out(watched.timeout))).await,
+                Sight::HardStop => return stop(task, &watched, Outcome::HandedBack).await,
+                Sight::Tick => {
+                    if beaten.elapsed() + every > watched.ack_wait / 3 {
+                        beaten = Instant::now();
+                        self.beat(&watched).await;
+                    }
+                    self.show(&watched).await;
+                    if let Some(begun) = begun.take_if(|_| begin.elapsed() >= DURABLE_AFTER.min(every * 2)) {
+                        begun().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn beat(&self, watched: &Watched) {
+        if let Err(error) = watched.heartbeat.beat().await {
+            tracing::warn!(%error, "a heartbeat was not sent");
+        }
+    }
+
+    async fn show(&self, watched: &Watched) {
+        let counters = &watched.progress;
+        let progress = Progress {
+            attempt: watched.fence.attempt,
+            agent: self.config.name.clone(),
+            objects: counters.objects.load(Ordering::Relaxed),
+            objects_total: counters.objects_total.load(Ordering::Relaxed),
+            bytes: counters.bytes.load(Ordering::Relaxed),
+            bytes_total: counters.bytes_total.load(Ordering::Relaxed),
+        };
+        let shown = match serde_json::to_vec(&progress) {
+            Ok(payload) => {
+                self.ledger.bus().signal(watched.live.to_string(), payload).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = shown {
+            tracing::debug!(error, "progress was not shown");
+        }
+    }
+}
+
+/// Asks the work to stop, waits a moment, and drops it. If it came to its end just now, that is what counts.
+async fn stop(mut task: JoinSet<Result<Outputs, Failed>>, watched: &Watched, otherwise: Outcome) -> Outcome {
+    watched.cancelled.cancel();
+    match tokio::time::timeout(CANCEL_GRACE, task.join_next()).await {
+        Ok(Some(Ok(Ok(outputs)))) => Outcome::Done(outputs),
+        _ => otherwise,
+    }
+}
+
+fn outcome(ended: Result<Result<Outputs, Failed>, JoinError>) -> Outcome {
+    match ended {
+        Ok(Ok(outputs)) => Outcome::Done(outputs),
+        Ok(Err(failed)) => Outcome::Failed(failed),
+        Err(error) => Outcome::Failed(Failed {
+            reason: Reason::JobPanicked,
+            fault: Fault::Failure,
+            message: panic_message(error),
+            again: Again::Later,
+        }),
+    }
+}
+
+fn panic_message(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            format!("the action panicked: {}", text.unwrap_or("without a message"))
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+fn timed_out(timeout: Duration) -> Failed {
+    Failed {
+        reason: Reason::JobTimeout,
+        fault: Fault::Timeout,
+        message: format!("not done within {} s", timeout.as_secs_f64()),
+        again: Again::Later,
+    }
+}

@@ -1,0 +1,146 @@
+//! One connection to NATS. It comes back by itself, for ever, with growing pauses; what the server complains about later
+//! (a permission that is missing, say) is logged.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::{Client, Event};
+
+use crate::BusError;
+use crate::error::cause;
+
+/// How long a request waits for the server's answer.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a silent connection is probed; a dead one is noticed after two probes.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The longest pause between two attempts to reconnect.
+const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(4);
+
+/// Where to connect to, and as whom.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectOptions {
+    /// One URL, or several separated by commas: `nats://host:4222`.
+    pub url: String,
+    /// User name, with `password`.
+    pub user: Option<String>,
+    /// Password of `user`.
+    pub password: Option<String>,
+    /// Token instead of a user.
+    pub token: Option<String>,
+    /// Credentials file instead of a user.
+    pub credentials: Option<PathBuf>,
+    /// First token of reply subjects, where permissions give each user its own; none means `_INBOX`.
+    pub inbox_prefix: Option<String>,
+    /// What the server shows for this connection.
+    pub name: String,
+}
+
+/// A connection to NATS and its JetStream. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    pub(crate) client: Client,
+    pub(crate) context: jetstream::Context,
+}
+
+impl Bus {
+    /// Connects. The first attempt must succeed within a few seconds, so that a wrong address or password is an error and not
+    /// a silence.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, BusError> {
+        let failed = |problem| BusError::Connect { url: without_credentials(&options.url), problem };
+        let mut client_options = async_nats::ConnectOptions::new()
+            .name(&options.name)
+            .ping_interval(PING_INTERVAL)
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .max_reconnects(None)
+            .reconnect_delay_callback(reconnect_pause)
+            .event_callback(|event| async move { log_event(&event) });
+        if let Some(prefix) = &options.inbox_prefix {
+            client_options = client_options.custom_inbox_prefix(prefix);
+        }
+        if let (Some(user), Some(password)) = (&options.user, &options.password) {
+            client_options = client_options.user_and_password(user.clone(), password.clone());
+        }
+        if let Some(token) = &options.token {
+            client_options = client_options.token(token.clone());
+        }
+        if let Some(path) = &options.credentials {
+            let text = tokio::fs::read_to_string(path).await;
+            let text = text.map_err(|error| failed(format!("credentials file {}: {error}", path.display())))?;
+            client_options = client_options.credentials(&text).map_err(|error| failed(error.to_string()))?;
+        }
+        let addresses: Vec<&str> = options.url.split(',').map(str::trim).collect();
+        let client = client_options.connect(addresses).await.map_err(|error| failed(cause(&error)))?;
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(REQUEST_TIMEOUT);
+        Ok(Self { client, context })
+    }
+
+    /// Whether the connection stands at this moment.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// The server's version, such as `2.15.1`.
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// Waits until everything that was sent has left this process, at most a few seconds.
+    pub async fn flush(&self) -> Result<(), BusError> {
+        let flushed = tokio::time::timeout(REQUEST_TIMEOUT, self.client.flush()).await;
+        match flushed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(BusError::refused("flush", &error)),
+            Err(_) => Err(BusError::Timeout { what: "flush".into() }),
+        }
+    }
+}
+
+/// 10 ms, 20 ms, 40 ms, … up to the longest pause.
+fn reconnect_pause(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+    Duration::from_millis(10 << doublings).min(MAX_RECONNECT_PAUSE)
+}
+
+fn log_event(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("lost the connection to NATS; reconnecting"),
+        Event::SlowConsumer(subscription) => {
+            tracing::warn!(subscription, "messages were dropped: this process reads too slowly")
+        }
+        Event::ServerError(error) => tracing::error!(%error, "the NATS server refused something"),
+        Event::ClientError(error) => tracing::warn!(%error, "the NATS client met an error"),
+        Event::LameDuckMode | Event::Draining | Event::Closed => tracing::info!(%event, "NATS connection"),
+    }
+}
+
+fn without_credentials(url: &str) -> String {
+    let hide = |one: &str| match (one.split_once("://"), one.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        _ => one.to_owned(),
+    };
+    url.split(',').map(hide).collect::<Vec<String>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        assert_eq!(reconnect_pause(0), Duration::from_millis(10));
+        assert_eq!(reconnect_pause(3), Duration::from_millis(40));
+        assert_eq!(reconnect_pause(usize::MAX), MAX_RECONNECT_PAUSE);
+    }
+
+    #[test]
+    fn an_error_shows_a_url_without_its_password() {
+        assert_eq!(without_credentials("nats://u:p@a:1, nats://b:2"), "nats://a:1, nats://b:2".replace(", ", ", "));
+        assert_eq!(without_credentials("u:p@a:1"), "a:1");
+    }
+}

@@ -1,0 +1,139 @@
+//! Watching a stream: the last message of every subject, then every new one, for ever. What a read model is fed with.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use futures_util::StreamExt;
+
+use crate::error::cause;
+use crate::{Bus, BusError, Message};
+
+/// The pauses before a watch that ended is begun again; reconnect storms would leave consumers behind otherwise.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A watch of a stream.
+pub struct Watch {
+    bus: Bus,
+    stream: String,
+    filter: String,
+    messages: Option<Ordered>,
+    caught_up: CatchUp,
+    pause: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CatchUp {
+    /// Older messages are still to come.
+    Behind,
+    /// None are, and nobody was told yet.
+    Reached,
+    /// Told.
+    Told,
+}
+
+/// What a watch sees.
+#[derive(Debug)]
+pub enum WatchEvent {
+    /// A subject's newest message.
+    Changed(Message),
+    /// A subject's message was removed.
+    Removed {
+        /// The subject.
+        subject: String,
+        /// The marker's sequence.
+        sequence: u64,
+    },
+    /// Everything that was there has been seen.
+    CaughtUp,
+    /// The watch begins again from the start: what is not seen until the next [`WatchEvent::CaughtUp`] is gone.
+    Restarted,
+}
+
+impl Bus {
+    /// Watches the subjects of `stream` that `filter` matches.
+    pub async fn watch(&self, stream: &str, filter: &str) -> Result<Watch, BusError> {
+        let mut watch = Watch {
+            bus: self.clone(),
+            stream: stream.to_owned(),
+            filter: filter.to_owned(),
+            messages: None,
+            caught_up: CatchUp::Behind,
+            pause: FIRST_PAUSE,
+        };
+        watch.begin().await?;
+        Ok(watch)
+    }
+}
+
+impl Watch {
+    /// The next thing that happens. Never ends: a watch that breaks begins again. Cancel-safe.
+    pub async fn next(&mut self) -> WatchEvent {
+        loop {
+            if self.caught_up == CatchUp::Reached {
+                self.caught_up = CatchUp::Told;
+                return WatchEvent::CaughtUp;
+            }
+            let Some(messages) = self.messages.as_mut() else {
+                if self.begin_again().await {
+                    return WatchEvent::Restarted;
+                }
+                continue;
+            };
+            match messages.next().await {
+                Some(Ok(message)) => {
+                    if let Some(event) = self.read(message) {
+                        return event;
+                    }
+                }
+                Some(Err(error)) => self.broke(&cause(&error)),
+                None => self.broke("it ended"),
+            }
+        }
+    }
+
+    fn read(&mut self, message: async_nats::jetstream::Message) -> Option<WatchEvent> {
+        let read = Message::from_delivery(message).inspect_err(|error| tracing::warn!(%error, "watch")).ok();
+        let (message, _, pending) = read?;
+        self.pause = FIRST_PAUSE;
+        if pending == 0 && self.caught_up == CatchUp::Behind {
+            self.caught_up = CatchUp::Reached;
+        }
+        Some(if message.is_removal() {
+            WatchEvent::Removed { subject: message.subject, sequence: message.sequence }
+        } else {
+            WatchEvent::Changed(message)
+        })
+    }
+
+    fn broke(&mut self, why: &str) {
+        tracing::warn!(stream = self.stream, why, "a watch broke off; beginning it again");
+        self.messages = None;
+    }
+
+    async fn begin_again(&mut self) -> bool {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let begun = self.begin().await;
+        begun.inspect_err(|error| tracing::warn!(%error, "watch")).is_ok()
+    }
+
+    async fn begin(&mut self) -> Result<(), BusError> {
+        let what = || format!("watch stream {}", self.stream);
+        let config = OrderedConfig {
+            deliver_subject: self.bus.client.new_inbox(),
+            filter_subject: self.filter.clone(),
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            replay_policy: ReplayPolicy::Instant,
+            ..OrderedConfig::default()
+        };
+        let consumer = self.bus.context.create_consumer_on_stream(config, self.stream.as_str()).await;
+        let consumer = consumer.map_err(|error| BusError::refused(what(), &error))?;
+        let empty = consumer.cached_info().num_pending == 0;
+        let messages = consumer.messages().await.map_err(|error| BusError::refused(what(), &error))?;
+        self.caught_up = if empty { CatchUp::Reached } else { CatchUp::Behind };
+        self.messages = Some(messages);
+        Ok(())
+    }
+}
