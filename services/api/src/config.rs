@@ -49,7 +49,25 @@ impl ApiConfig {
 
 #[cfg(test)]
 mod tests {
+    use honk_service::Environment;
+    use honk_service::config::load_from;
+
     use super::*;
+
+    #[test]
+    fn settings_come_from_the_environment() {
+        let environment = Environment::from_iter([
+            ("HONK_API__LISTEN", "127.0.0.1:0"),
+            ("HONK_API__PUBLIC_URL", "https://honk.example.com"),
+            ("HONK_API__POOLS", "arm,gpu"),
+        ]);
+        let (settings, _) = load_from::<ApiSettings>("honk-api", &environment).unwrap();
+        assert_eq!(settings.api.listen.port(), 0);
+        assert!(settings.api.public_url.is_some() && settings.api.knows_pool(&"gpu".parse().unwrap()));
+        let wrong = Environment::from_iter([("HONK_API__LISTEN", "everywhere")]);
+        let error = load_from::<ApiSettings>("honk-api", &wrong).unwrap_err().to_string();
+        assert!(error.contains("HONK_API__LISTEN"), "{error}");
+    }
 
     #[test]
     fn urls_are_paths_unless_the_outside_has_a_name() {

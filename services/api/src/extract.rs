@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn json_of_another_form_is_told_from_no_json() {
-        let status = |body: &'static str| Body(Bytes::from_static(body.as_bytes())).json::<u8>().unwrap_err().into_problem().status;
+        let status = |body: &'static str| {
+            Body(Bytes::from_static(body.as_bytes())).json::<u8>().unwrap_err().into_problem().status
+        };
         assert_eq!((status("{}"), status("nonsense"), status("")), (422, 400, 400));
     }
 }

@@ -17,7 +17,7 @@ use prometheus_client::metrics::family::Family;
 use crate::problem::{ApiError, MEDIA_TYPE};
 use crate::wire::Problem;
 
-/// Longer than any write to JetStream that is still going to succeed.
+/// Longer than any write to the server that is still going to succeed.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// How often each method was answered with which status.
@@ -81,7 +81,8 @@ fn word(method: &Method) -> String {
 
 /// The answer where there is no route.
 pub(crate) async fn no_route() -> ApiError {
-    let help = "The routes are /events, /api/catalog/import, /api/datasets, /api/workflows, /api/runs and /api/dead-letters.";
+    let help =
+        "The routes are /events, /api/catalog/import, /api/datasets, /api/workflows, /api/runs and /api/dead-letters.";
     ApiError::new(StatusCode::NOT_FOUND, "route-unknown", "There is nothing at this path").help(help)
 }
 

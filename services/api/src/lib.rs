@@ -1,8 +1,8 @@
 //! The HTTP API: events, catalog, locations, workflows, runs, dead letters.
 //!
-//! A request passes [`guard`] (origin, time limit, form of errors), is read by [`extract`] and answered by its own file
-//! in [`endpoint`]. What is read often comes from memory: mirrors of the catalog, the locations and the workflows, and the
-//! [`index`] of runs and dead letters, all fed by the server. What is decided is decided there, by compare-and-set, so any
+//! A request passes `guard` (origin, time limit, form of errors), is read by `extract` and answered by its own file
+//! in `endpoint`. What is read often comes from memory: mirrors of the catalog, the locations and the workflows, and the
+//! `index` of runs and dead letters, all fed by the server. What is decided is decided there, by compare-and-set, so any
 //! number of copies may run.
 
 pub mod config;

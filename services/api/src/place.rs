@@ -38,14 +38,17 @@ fn fault(path: &str, field: &str, message: &str) -> Fault {
 
 fn is_web_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    rest.is_some_and(|host| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'))
+    rest.is_some_and(|host| {
+        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
+    })
 }
 
 /// Whether one of the places lies inside the other, or both are the same. A place without an endpoint is at the agents'
 /// default, which is not known here; `honk/validate` compares those again.
 pub(crate) fn overlap(spec: &LocationSpec) -> bool {
     let (Place::S3(source), Place::S3(target)) = (&spec.source, &spec.target);
-    let endpoint = |place: &S3Place| place.endpoint.as_deref().map(|url| url.trim_end_matches('/').to_ascii_lowercase());
+    let endpoint =
+        |place: &S3Place| place.endpoint.as_deref().map(|url| url.trim_end_matches('/').to_ascii_lowercase());
     source.bucket == target.bucket && endpoint(source) == endpoint(target) && nested(&source.prefix, &target.prefix)
 }
 

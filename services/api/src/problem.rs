@@ -80,7 +80,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, code, "There is no such thing").detail(format!("there is no {what}"))
     }
 
-    /// JetStream did not do what was asked, and may later.
+    /// The NATS server did not do what was asked, and may later.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::of_reason(StatusCode::SERVICE_UNAVAILABLE, Reason::BusUnavailable).detail(detail).retry_after(RETRY_PAUSE)
     }
@@ -124,7 +124,8 @@ impl From<BusError> for ApiError {
     fn from(error: BusError) -> Self {
         match error {
             BusError::TooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "It is too large to be stored").detail(error.to_string())
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "It is too large to be stored")
+                    .detail(error.to_string())
             }
             BusError::Conflict { .. } => conflict().detail(error.to_string()),
             _ => Self::unavailable(error.to_string()),
@@ -142,7 +143,8 @@ impl From<LedgerError> for ApiError {
         match error {
             LedgerError::Bus(error) => error.into(),
             LedgerError::Refused(refusal) => {
-                Self::new(StatusCode::CONFLICT, "not-allowed-now", "The run's state does not allow it").detail(refusal.to_string())
+                Self::new(StatusCode::CONFLICT, "not-allowed-now", "The run's state does not allow it")
+                    .detail(refusal.to_string())
             }
             LedgerError::NoRun(_) => Self::not_found("run-unknown", "such run").detail(error.to_string()),
             LedgerError::Unreadable { .. } => {
@@ -159,7 +161,8 @@ impl From<LetterError> for ApiError {
         match error {
             LetterError::Gone => Self::not_found("dead-letter-unknown", "such dead letter").detail(detail),
             LetterError::LaneTaken(_) => {
-                Self::new(StatusCode::CONFLICT, "dataset-busy", "Another run of the dataset is not finished").detail(detail)
+                Self::new(StatusCode::CONFLICT, "dataset-busy", "Another run of the dataset is not finished")
+                    .detail(detail)
             }
             LetterError::NotReplayable => {
                 Self::new(StatusCode::CONFLICT, "not-replayable", "The message is no job").detail(detail)

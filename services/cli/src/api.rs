@@ -19,7 +19,7 @@ pub(crate) use self::follow::{Absent, follow};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take; a watch takes as long as its run.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The API at one address; clones share their connections.
 #[derive(Debug, Clone)]
@@ -150,7 +150,7 @@ impl Api {
         limit: usize,
     ) -> Result<Listed<P::Item>, ApiError> {
         let mut items = Vec::new();
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
             let mut url = self.url(path);
             add_query(&mut url, query);
@@ -245,7 +245,7 @@ fn shown(url: &Url) -> String {
 
 /// The innermost error: the layers of an HTTP client around it only say that there was one.
 fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
     chain.last().map(ToString::to_string).unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 
 mod examples;
 mod local;
+mod provision;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use honk_protocol::run::RunState;
 use reqwest::Url;
 
 pub(crate) use self::local::{BenchArguments, BenchCommand, ChainsArguments, DemoArguments, DevArguments};
+pub(crate) use self::provision::ProvisionArguments;
 use crate::output::Format;
 use crate::place::parse_s3_url;
 
@@ -43,6 +45,7 @@ pub(crate) struct GlobalArguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 pub(crate) enum Command {
     /// Start the whole system on this machine
     #[command(after_help = examples::DEV)]
@@ -71,6 +74,9 @@ pub(crate) enum Command {
     /// Find out what is wrong with the set-up
     #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArguments),
+    /// Make the NATS server's streams and consumers what Honk needs
+    #[command(after_help = examples::PROVISION)]
+    Provision(ProvisionArguments),
     /// Measure how much work an installation can do
     #[command(after_help = examples::BENCH)]
     Bench(BenchArguments),
@@ -97,6 +103,7 @@ pub(crate) enum CatalogCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 pub(crate) enum DatasetCommand {
     /// List the datasets of the catalog by name
     #[command(after_help = examples::DATASET_LIST)]
@@ -120,10 +127,10 @@ pub(crate) enum DatasetCommand {
 pub(crate) struct LocationArguments {
     /// The dataset
     pub(crate) name: DatasetName,
-    /// Where it lies, as s3://bucket/prefix
+    /// Where it lies, as `s3://bucket/prefix`
     #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, requires = "target")]
     pub(crate) source: Option<S3Place>,
-    /// Where it shall go, as s3://bucket/prefix
+    /// Where it shall go, as `s3://bucket/prefix`
     #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, requires = "source")]
     pub(crate) target: Option<S3Place>,
     /// The source's S3 endpoint, unless it is the agents' own

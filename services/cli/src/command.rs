@@ -11,6 +11,7 @@ mod dlq;
 mod doctor;
 mod files;
 mod migrate;
+mod provision;
 mod register;
 mod run;
 
@@ -48,6 +49,7 @@ async fn dispatch(Arguments { global, command }: Arguments, output: &Output) -> 
     match command {
         Command::Dev(arguments) => Box::pin(dev::run(arguments, output)).await,
         Command::Demo(arguments) => Box::pin(demo::run(arguments, output)).await,
+        Command::Provision(arguments) => Box::pin(provision::run(arguments, output)).await,
         Command::Bench(arguments) => Box::pin(bench::run(arguments, output)).await,
         Command::Completions { shell } => completions::run(shell, output),
         Command::Register(arguments) => register::run(&arguments, &api(&global)?, output).await,

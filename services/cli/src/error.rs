@@ -72,7 +72,7 @@ impl CliError {
     #[must_use]
     pub(crate) fn caused_by(self, error: &(dyn Error + 'static)) -> Self {
         self.change(|told| {
-            let chain = std::iter::successors(Some(error), |error| error.source());
+            let chain = std::iter::successors(Some(error), |error| (*error).source());
             told.causes.extend(chain.map(ToString::to_string));
         })
     }
@@ -106,7 +106,7 @@ impl fmt::Display for CliError {
         for cause in &told.causes {
             write!(f, "\n  caused by: {}", cause.replace('\n', "\n    "))?;
         }
-        told.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+        told.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {}", hint.replace('\n', "\n      ")))
     }
 }
 
@@ -131,6 +131,12 @@ mod tests {
         let error = CliError::failed("cannot save the file").caused_by(&cause).hint("remove something");
         let text = "error: cannot save the file\n  caused by: no space left\nhint: remove something";
         assert_eq!((error.to_string().as_str(), error.exit()), (text, Exit::Failed));
+    }
+
+    #[test]
+    fn what_the_api_says_cannot_pass_for_a_line_of_its_own() {
+        let error = CliError::failed("cannot").because("a\nerror: b").hint("c\nhint: d");
+        assert_eq!(error.to_string(), "error: cannot\n  caused by: a\n    error: b\nhint: c\n      hint: d");
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 mod api;
 mod arguments;
+mod bench;
 mod command;
+mod demo;
 mod error;
 mod output;
 mod place;
+mod system;
 mod view;
 
 #[tokio::main]

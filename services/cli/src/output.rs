@@ -33,7 +33,8 @@ pub(crate) struct Output {
 impl Output {
     /// Standard output and standard error, with data in `format`.
     pub(crate) fn new(format: Format) -> Self {
-        let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self { format, bars: MultiProgress::with_draw_target(target) }
     }
 
@@ -75,14 +76,15 @@ impl Output {
 
     /// Prints bytes that Honk itself made, as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
-        self.bars.suspend(|| {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush())
-        })
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::StdoutClosed,
-            _ => CliError::failed("cannot write to standard output").caused_by(&error),
-        })
+        self.bars
+            .suspend(|| {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush())
+            })
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => CliError::StdoutClosed,
+                _ => CliError::failed("cannot write to standard output").caused_by(&error),
+            })
     }
 
     /// Tells the person something that is not data. If standard error is gone, there is nobody to tell.

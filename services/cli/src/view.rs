@@ -52,7 +52,8 @@ pub(crate) fn short_hash(hash: &honk_protocol::name::WorkflowHash) -> &str {
 fn fields(fields: &[(&str, String)]) -> String {
     let shown = || fields.iter().filter(|(_, value)| !value.is_empty());
     let width = shown().map(|(name, _)| name.len()).max().unwrap_or_default();
-    shown().map(|(name, value)| format!("{name:<width$}  {}\n", inline(value))).collect()
+    let lines: Vec<_> = shown().map(|(name, value)| format!("{name:<width$}  {}\n", inline(value))).collect();
+    lines.concat()
 }
 
 /// The text of a value that may be missing.
@@ -66,8 +67,10 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let shown = [0, 999, 1_000, 59_999, 60_000, 125_000, 3_600_000, 12_000_000, 86_400_000, 183_600_000].map(duration);
-        let expected = ["0 ms", "999 ms", "1.0 s", "59.9 s", "1m 00s", "2m 05s", "1h 00m", "3h 20m", "1d 00h", "2d 03h"];
+        let shown =
+            [0, 999, 1_000, 59_999, 60_000, 125_000, 3_600_000, 12_000_000, 86_400_000, 183_600_000].map(duration);
+        let expected =
+            ["0 ms", "999 ms", "1.0 s", "59.9 s", "1m 00s", "2m 05s", "1h 00m", "3h 20m", "1d 00h", "2d 03h"];
         assert_eq!(shown, expected);
     }
 

@@ -1,2 +1,5 @@
 //! The `honk-intake` process.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    honk_service::main("honk-intake", honk_intake::serve)
+}

@@ -121,6 +121,7 @@ async fn a_store_that_keeps_failing_ends_in_a_retryable_error_within_bounds() {
     for (fault, kind) in cases {
         let mut world = world().await;
         world.settings.attempts = 3;
+        (world.settings.backoff_ms, world.settings.retry_budget_ms) = (40, 150);
         let proxy = source_faults(&mut world, first(u64::MAX, fault, reads_object)).await;
         let error = world.migrate().await.unwrap_err();
         assert!(matches!(&error, CopyError::Storage(inner) if inner.kind() == kind), "{fault:?}: {error}");
@@ -133,6 +134,7 @@ async fn a_store_that_keeps_failing_ends_in_a_retryable_error_within_bounds() {
 async fn a_target_that_claims_success_without_storing_is_found_out() {
     let mut world = world().await;
     world.settings.attempts = 2;
+    world.settings.retry_budget_ms = 500;
     let _proxy = target_faults(&mut world, first(u64::MAX, Fault::EmptyOk, writes)).await;
     let error = world.migrate().await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
@@ -188,21 +190,20 @@ async fn an_object_that_keeps_changing_is_a_loud_retryable_failure() {
     }
 }
 
-/// Does `change` just before the source is listed for the second time, which is when the verification begins.
-async fn before_verification<F>(world: &mut World, change: impl Fn() -> F + Send + Sync + 'static) -> Faults
+/// Does `change` just before a side is listed for the second time, which is when the verification begins.
+fn before_verification<F>(change: impl Fn() -> F + Send + Sync + 'static) -> impl Fn(Seen<'_>) -> Fault + Send + Sync
 where
     F: Future<Output = ()> + Send,
 {
     let (listed, runtime) = (AtomicU64::new(0), tokio::runtime::Handle::current());
-    let rule = move |request: Seen<'_>| {
+    move |request: Seen<'_>| {
         if request.path.contains("list-type=2") && listed.fetch_add(1, Ordering::SeqCst) == 1 {
             std::thread::scope(|scope| {
                 scope.spawn(|| runtime.block_on(change()));
             });
         }
         Fault::None
-    };
-    source_faults(world, rule).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -216,7 +217,7 @@ async fn a_source_changed_after_its_copy_fails_the_verification() {
             source.put_small("data/z-new", random(5), &Attributes::default()).await.unwrap();
         }
     };
-    let _proxy = before_verification(&mut world, change).await;
+    let _proxy = source_faults(&mut world, before_verification(change)).await;
     let error = world.migrate().await.unwrap_err();
     assert!(matches!(&error, CopyError::Unverified { mismatches: 2, .. }), "{error}");
     assert!(error.is_retryable());
@@ -231,7 +232,7 @@ async fn a_target_damaged_after_the_write_fails_the_verification() {
         let (target, key) = (target.clone(), key.clone());
         async move { target.put_small(&key, random(2_002), &Attributes::default()).await.map(|_etag| ()).unwrap() }
     };
-    let _proxy = before_verification(&mut world, change).await;
+    let _proxy = target_faults(&mut world, before_verification(change)).await;
     let error = world.migrate().await.unwrap_err();
     assert!(matches!(&error, CopyError::Unverified { mismatches: 1, key, .. } if key == "small-2"), "{error}");
 }

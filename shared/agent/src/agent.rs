@@ -1,23 +1,20 @@
-//! The loop: pulls as many jobs as there are free slots and makes an attempt at each. On a soft stop it pulls no more and
-//! waits for what is in flight; on a hard stop what is still in flight is handed back.
+//! An agent: one pool's consumer, the actions it offers, and an attempt at each job that it pulls. On a hard stop what is
+//! still in flight is handed back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use honk_bus::{Bus, BusError};
 use honk_protocol::name::PoolName;
 use honk_protocol::topology;
 use honk_service::{Clock, Health, Lifecycle, Metrics};
-use tokio::task::JoinSet;
 
 use crate::action::Action;
 use crate::ledger::Ledger;
 use crate::metrics::AgentMetrics;
+use crate::noop::Noop;
+use crate::pump::Pump;
 use crate::workflows::Workflows;
-
-/// How often the loop says that it is alive, at least.
-const ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// How one agent serves a pool.
 #[derive(Debug, Clone)]
@@ -72,14 +69,15 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that offers `actions`.
+    /// An agent that offers `actions`, and `honk/noop` as every agent does.
     pub fn new(parts: AgentParts, config: AgentConfig, actions: Vec<Arc<dyn Action>>) -> Self {
+        let noop: Arc<dyn Action> = Arc::new(Noop);
         Self {
             metrics: AgentMetrics::new(&parts.metrics, config.pool.as_str()),
             config,
             ledger: Ledger::new(parts.bus.clone(), parts.clock.clone()),
             workflows: Workflows::new(parts.bus),
-            actions: actions.into_iter().map(|action| (action.name(), action)).collect(),
+            actions: actions.into_iter().chain([noop]).map(|action| (action.name(), action)).collect(),
             clock: parts.clock,
             health: parts.health,
         }
@@ -89,42 +87,18 @@ impl Agent {
     pub async fn run(self, lifecycle: &Lifecycle) -> Result<(), AgentError> {
         let pool = self.config.pool.clone();
         let opened = self.ledger.bus().pull(topology::JOBS, pool.as_str()).await;
-        let mut puller = opened.map_err(|source| AgentError::Pool { pool: pool.clone(), source })?;
-        let (agent, ack_wait) = (Arc::new(self), puller.ack_wait());
-        let loop_name = format!("agent {pool}");
-        agent.health.set_ready(&loop_name, true, "pulling");
-        let mut attempts = JoinSet::new();
-        loop {
-            agent.health.beat(&loop_name, ALIVE_EVERY * 4);
-            let free = agent.config.slots.saturating_sub(attempts.len());
-            tokio::select! {
-                biased;
-                () = lifecycle.soft_stop().cancelled() => break,
-                Some(ended) = attempts.join_next(), if !attempts.is_empty() => note(ended),
-                delivery = puller.next(free), if free > 0 => {
-                    agent.metrics.pulled(delivery.pending, attempts.len() + 1);
-                    let attempt = Arc::clone(&agent).attempt(delivery, ack_wait, lifecycle.hard_stop().clone());
-                    attempts.spawn(attempt);
-                }
-                () = tokio::time::sleep(ALIVE_EVERY) => {}
-            }
-        }
-        puller.close().await;
-        tracing::info!(%pool, in_flight = attempts.len(), "pulling has stopped");
-        while let Some(ended) = attempts.join_next().await {
-            note(ended);
-        }
-        agent.health.ended(&loop_name);
+        let puller = opened.map_err(|source| AgentError::Pool { pool: pool.clone(), source })?;
+        let ack_wait = puller.ack_wait();
+        let pump = Pump { name: format!("agent {pool}"), slots: self.config.slots, health: self.health.clone() };
+        let agent = Arc::new(self);
+        pump.run(puller, lifecycle, |delivery| {
+            agent.metrics.pulled(delivery.pending);
+            Arc::clone(&agent).attempt(delivery, ack_wait, lifecycle.hard_stop().clone())
+        })
+        .await;
         if let Err(error) = agent.ledger.bus().flush().await {
             tracing::warn!(%error, "flushing the connection");
         }
         Ok(())
-    }
-}
-
-/// An action's panic is caught closer to it; this is a defect of the runtime's own. The delivery gave itself back when it was dropped.
-fn note(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "an attempt broke off");
     }
 }

@@ -19,7 +19,7 @@ use honk_service::{Clock, TraceParent};
 use tracing::Instrument;
 
 pub use self::lane::{Created, Lane};
-pub use self::letters::{LetterError, dead_letter_publication};
+pub use self::letters::LetterError;
 use crate::failpoint;
 
 /// Reads and moves run records. Clones share the connection.

@@ -35,7 +35,6 @@ pub(crate) struct AgentMetrics {
     queue_wait: Family<Pool, Histogram>,
     duration: Family<Pool, Histogram>,
     backlog: Family<Pool, Gauge<u64, AtomicU64>>,
-    busy: Family<Pool, Gauge>,
 }
 
 impl AgentMetrics {
@@ -61,7 +60,6 @@ impl AgentMetrics {
                 "Jobs that waited behind the latest delivery",
                 Family::default(),
             ),
-            busy: registry.register("agent_busy_slots", "Attempts that run now", Family::default()),
         }
     }
 
@@ -82,9 +80,8 @@ impl AgentMetrics {
         self.duration.get_or_create(&self.pool()).observe(time.as_secs_f64());
     }
 
-    pub(crate) fn pulled(&self, backlog: u64, busy: usize) {
+    pub(crate) fn pulled(&self, backlog: u64) {
         self.backlog.get_or_create(&self.pool()).set(backlog);
-        self.busy.get_or_create(&self.pool()).set(i64::try_from(busy).unwrap_or(i64::MAX));
     }
 
     fn pool(&self) -> Pool {

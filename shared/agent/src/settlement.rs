@@ -1,29 +1,20 @@
 //! What becomes of an attempt's delivery. The pure decision is [`honk_protocol::settle`]; here it is carried out, always in
 //! the order *record, publish, settle*, so that a crash anywhere in between is repaired by the next delivery.
 
-use std::future::Future;
 use std::time::Duration;
 
-use honk_bus::{BusError, Delivery};
-use honk_protocol::dead::{DeadLetter, HEADER_TRACEPARENT};
+use honk_bus::Delivery;
 use honk_protocol::job::JobError;
 use honk_protocol::reason::Reason;
-use honk_protocol::run::{Failure, Fence, Refusal, RunEvent};
+use honk_protocol::run::{Failure, Refusal, RunEvent};
 use honk_protocol::settle::{Failed, Outcome, Settlement, settle};
-use honk_protocol::subject::{DeadSubject, EventKey, JobSubject};
-use tokio::time::Instant;
+use honk_protocol::subject::DeadSubject;
 
 use crate::agent::Agent;
 use crate::attempt::Attempt;
 use crate::failpoint;
-use crate::ledger::{LedgerError, Recorded, Trace, dead_letter_publication};
-
-/// How long an attempt's end is tried to be put on record while the server does not answer. After that the delivery is given up,
-/// and the job is done again by whoever gets it next.
-const PERSIST_FOR: Duration = Duration::from_secs(60);
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+use crate::ledger::{LedgerError, Recorded, Trace};
+use crate::persist::persist;
 
 impl Agent {
     /// Carries out what follows from the attempt's outcome.
@@ -75,50 +66,16 @@ impl Agent {
         }
     }
 
-    /// Dead-letters a message that is no job. If its subject names one that is due, that job is dead with it.
+    /// Dead-letters a message that is no job.
     pub(crate) async fn bury_malformed(&self, delivery: Delivery, error: &JobError) {
         let reason = match error {
             JobError::Malformed(_) => Reason::MessageMalformed,
             JobError::Version { .. } => Reason::MessageVersion,
         };
         let failed = Failed::reject(reason, error.to_string());
-        let buried = persist(|| async {
-            let victim = self.victim(&delivery).await?;
-            let subject = victim.as_ref().map_or_else(|| unknown(&delivery), |(_, said)| dead_subject(said));
-            let dataset = victim.as_ref().map(|(recorded, _)| recorded.run.dataset.to_string());
-            self.write_letter(&delivery, subject, dataset, &failed).await?;
-            let Some((recorded, said)) = victim else { return Ok(()) };
-            let fence = Fence { generation: said.generation, attempt: delivery.delivered };
-            let failure = Failure {
-                reason,
-                fault: failed.fault,
-                message: failed.message.clone(),
-                attempt: delivery.delivered,
-                at: self.clock.now(),
-            };
-            let trace = Trace::of_run(&recorded.run);
-            match self.ledger.advance(recorded, &RunEvent::Died { job: said.job, fence, failure }, &trace).await {
-                Ok(_) | Err(LedgerError::Refused(_)) => Ok(()),
-                Err(error) => Err(error),
-            }
-        });
-        match buried.await {
+        match persist(|| self.ledger.bury(&delivery.message, delivery.delivered, &failed)).await {
             Ok(()) => self.terminate(delivery, reason).await,
             Err(error) => self.give_up(delivery, &error),
-        }
-    }
-
-    /// The due job that a malformed message's subject names.
-    async fn victim(&self, delivery: &Delivery) -> Result<Option<(Recorded, JobSubject)>, LedgerError> {
-        let Ok(said) = delivery.message.subject.parse::<JobSubject>() else { return Ok(None) };
-        match self.ledger.find(&said.run).await {
-            Ok(recorded) => {
-                let due =
-                    recorded.run.job(&said.job).is_some_and(|job| job.is_due() && job.generation == said.generation);
-                Ok(due.then_some((recorded, said)))
-            }
-            Err(LedgerError::NoRun(_) | LedgerError::Unreadable { .. }) => Ok(None),
-            Err(error) => Err(error),
         }
     }
 
@@ -156,7 +113,8 @@ impl Agent {
         let failure = self.failure(attempt, failed);
         let event = RunEvent::Died { job: attempt.job.clone(), fence: attempt.fence, failure };
         let buried = persist(|| async {
-            self.write_letter(&delivery, subject.clone(), Some(run.dataset.to_string()), failed).await?;
+            let about = Some(run.dataset.to_string());
+            self.ledger.write_letter(&delivery.message, subject.clone(), about, (delivery.delivered, failed)).await?;
             failpoint::hit("after-dead-letter");
             self.ledger.advance(attempt.known.clone(), &event, &attempt.trace).await
         });
@@ -168,29 +126,6 @@ impl Agent {
             Err(LedgerError::Refused(refusal)) => self.step_aside(delivery, refusal).await,
             Err(error) => self.give_up(delivery, &error),
         }
-    }
-
-    async fn write_letter(
-        &self,
-        delivery: &Delivery,
-        subject: DeadSubject,
-        dataset: Option<String>,
-        failed: &Failed,
-    ) -> Result<(), LedgerError> {
-        let message = &delivery.message;
-        let letter = DeadLetter {
-            subject,
-            reason: failed.reason,
-            fault: failed.fault,
-            error: failed.message.clone(),
-            attempts: delivery.delivered,
-            original_subject: message.subject.clone(),
-            original_sequence: message.sequence,
-            dataset,
-            trace: message.headers.get(HEADER_TRACEPARENT).unwrap_or_default().to_owned(),
-        };
-        self.ledger.bus().publish(dead_letter_publication(&letter, message.payload.clone())).await?;
-        Ok(())
     }
 
     async fn acknowledge(&self, delivery: Delivery, outcome: &'static str) {
@@ -230,32 +165,4 @@ impl Agent {
             self.metrics.run_finished(recorded.run.state.word());
         }
     }
-}
-
-/// Repeats `action` while the server does not answer, with growing pauses, for a bounded time.
-async fn persist<T, F: Future<Output = Result<T, LedgerError>>>(action: impl Fn() -> F) -> Result<T, LedgerError> {
-    let (begin, mut pause) = (Instant::now(), Duration::from_millis(50));
-    loop {
-        match action().await {
-            Err(LedgerError::Bus(error)) if is_worth_repeating(&error) && begin.elapsed() < PERSIST_FOR => {
-                tracing::warn!(%error, "trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            result => return result,
-        }
-    }
-}
-
-fn is_worth_repeating(error: &BusError) -> bool {
-    error.is_transient() || error.is_conflict()
-}
-
-fn dead_subject(job: &JobSubject) -> DeadSubject {
-    DeadSubject::Job { pool: job.pool.clone(), run: job.run.clone(), job: job.job.clone() }
-}
-
-fn unknown(delivery: &Delivery) -> DeadSubject {
-    let time = delivery.message.time.as_nanosecond();
-    DeadSubject::Message { key: EventKey::of_message(delivery.message.sequence, time) }
 }

@@ -24,5 +24,5 @@ pub use message::{Headers, Message};
 pub use mirror::Mirror;
 pub use provision::{Change, bucket_config, consumer_config, stream_config};
 pub use publish::{Expect, Publication, Published};
-pub use pull::Puller;
+pub use pull::{Backlog, Puller};
 pub use watch::{Watch, WatchEvent};

@@ -189,8 +189,10 @@ fn is_stream_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND)
 }
 
+/// A stream that is still to be created has no consumers either.
 fn is_consumer_missing(error: &async_nats::jetstream::stream::ConsumerError) -> bool {
-    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.error_code().0 == CONSUMER_NOT_FOUND)
+    let missing = [CONSUMER_NOT_FOUND, STREAM_NOT_FOUND];
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if missing.contains(&error.error_code().0))
 }
 
 fn differ<T: PartialEq + Debug>(field: &str, have: &T, want: &T, safe: bool) -> Option<Difference> {

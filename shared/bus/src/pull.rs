@@ -42,9 +42,22 @@ pub struct Puller {
     not_before: Option<Instant>,
 }
 
+/// What a consumer still has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages that were never delivered.
+    pub waiting: u64,
+    /// Deliveries that are not settled; those given back with a delay are among them.
+    pub unsettled: u64,
+}
+
 #[derive(Deserialize)]
 struct ConsumerInfo {
     config: Option<ConsumerConfig>,
+    #[serde(default)]
+    num_pending: u64,
+    #[serde(default)]
+    num_ack_pending: u64,
 }
 
 #[derive(Deserialize)]
@@ -56,13 +69,7 @@ struct ConsumerConfig {
 impl Bus {
     /// Opens the durable consumer `consumer` of `stream`, which must exist. Asks for nothing yet.
     pub async fn pull(&self, stream: &str, consumer: &str) -> Result<Puller, BusError> {
-        let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
-        let what = || format!("consumer {consumer} of stream {stream}");
-        let answer =
-            self.client.request(subject, "".into()).await.map_err(|error| BusError::request(what(), &error))?;
-        let info: ConsumerInfo =
-            serde_json::from_slice(&answer.payload).map_err(|error| BusError::refused(what(), &error))?;
-        let config = info.config.ok_or_else(|| BusError::NotFound { what: what() })?;
+        let (_, config) = self.consumer_info(stream, consumer).await?;
         let inbox = self.client.new_inbox();
         let answers = subscribe(&self.client, &inbox).await?;
         Ok(Puller {
@@ -76,6 +83,25 @@ impl Bus {
             last_sign: Instant::now(),
             not_before: None,
         })
+    }
+}
+
+impl Bus {
+    /// What the durable consumer still has to do. A call for now and then: in a cluster it goes to the leader.
+    pub async fn backlog(&self, stream: &str, consumer: &str) -> Result<Backlog, BusError> {
+        let (info, _) = self.consumer_info(stream, consumer).await?;
+        Ok(Backlog { waiting: info.num_pending, unsettled: info.num_ack_pending })
+    }
+
+    async fn consumer_info(&self, stream: &str, consumer: &str) -> Result<(ConsumerInfo, ConsumerConfig), BusError> {
+        let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}");
+        let what = || format!("consumer {consumer} of stream {stream}");
+        let answer =
+            self.client.request(subject, "".into()).await.map_err(|error| BusError::request(what(), &error))?;
+        let read = serde_json::from_slice(&answer.payload);
+        let mut info: ConsumerInfo = read.map_err(|error| BusError::refused(what(), &error))?;
+        let config = info.config.take().ok_or_else(|| BusError::NotFound { what: what() })?;
+        Ok((info, config))
     }
 }
 

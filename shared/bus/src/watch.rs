@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use futures_util::StreamExt;
 
+use crate::connect::REQUEST_TIMEOUT;
 use crate::error::cause;
 use crate::{Bus, BusError, Message};
 
@@ -67,6 +68,49 @@ impl Bus {
     }
 }
 
+impl Bus {
+    /// The messages of `stream` from sequence `from` on that are there now, in their order. What changed while reading is left for
+    /// the next call.
+    pub async fn changes(&self, stream: &str, from: u64) -> Result<Vec<Message>, BusError> {
+        let policy = DeliverPolicy::ByStartSequence { start_sequence: from };
+        let (mut ordered, mut pending) = self.order(stream, "", policy).await?;
+        let mut messages = Vec::new();
+        while pending > 0 {
+            let next = tokio::time::timeout(REQUEST_TIMEOUT, ordered.next()).await;
+            let next = next.map_err(|_| BusError::Timeout { what: format!("read stream {stream}") })?;
+            let Some(Ok(message)) = next else {
+                return Err(BusError::Timeout { what: format!("read stream {stream}") });
+            };
+            let (message, _, behind) = Message::from_delivery(message)?;
+            messages.push(message);
+            pending = behind;
+        }
+        Ok(messages)
+    }
+
+    /// An ordered consumer, and how many messages it has to deliver.
+    async fn order(
+        &self,
+        stream: &str,
+        filter: &str,
+        deliver_policy: DeliverPolicy,
+    ) -> Result<(Ordered, u64), BusError> {
+        let what = || format!("watch stream {stream}");
+        let config = OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: filter.to_owned(),
+            deliver_policy,
+            replay_policy: ReplayPolicy::Instant,
+            ..OrderedConfig::default()
+        };
+        let consumer = self.context.create_consumer_on_stream(config, stream).await;
+        let consumer = consumer.map_err(|error| BusError::refused(what(), &error))?;
+        let pending = consumer.cached_info().num_pending;
+        let messages = consumer.messages().await.map_err(|error| BusError::refused(what(), &error))?;
+        Ok((messages, pending))
+    }
+}
+
 impl Watch {
     /// The next thing that happens. Never ends: a watch that breaks begins again. Cancel-safe.
     pub async fn next(&mut self) -> WatchEvent {
@@ -120,19 +164,9 @@ impl Watch {
     }
 
     async fn begin(&mut self) -> Result<(), BusError> {
-        let what = || format!("watch stream {}", self.stream);
-        let config = OrderedConfig {
-            deliver_subject: self.bus.client.new_inbox(),
-            filter_subject: self.filter.clone(),
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            replay_policy: ReplayPolicy::Instant,
-            ..OrderedConfig::default()
-        };
-        let consumer = self.bus.context.create_consumer_on_stream(config, self.stream.as_str()).await;
-        let consumer = consumer.map_err(|error| BusError::refused(what(), &error))?;
-        let empty = consumer.cached_info().num_pending == 0;
-        let messages = consumer.messages().await.map_err(|error| BusError::refused(what(), &error))?;
-        self.caught_up = if empty { CatchUp::Reached } else { CatchUp::Behind };
+        let order = self.bus.order(&self.stream, &self.filter, DeliverPolicy::LastPerSubject).await;
+        let (messages, pending) = order?;
+        self.caught_up = if pending == 0 { CatchUp::Reached } else { CatchUp::Behind };
         self.messages = Some(messages);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A real `nats-server` as a child: started, stopped, killed, restarted, and gone when its parent is.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

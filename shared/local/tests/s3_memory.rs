@@ -1,5 +1,7 @@
 //! What a large object costs the disk store in memory; in a process of its own, so that nothing else is counted.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use aws_sdk_s3::Client;

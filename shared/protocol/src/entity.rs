@@ -128,7 +128,8 @@ impl Entity {
 
     /// Whether it is a dataset: a `Component` or `Resource` of type `dataset`.
     pub fn is_dataset(&self) -> bool {
-        let typed = self.spec.get("type").and_then(Value::as_str).is_some_and(|word| word.eq_ignore_ascii_case(DATASET));
+        let typed =
+            self.spec.get("type").and_then(Value::as_str).is_some_and(|word| word.eq_ignore_ascii_case(DATASET));
         typed && matches!(self.kind.as_str(), "Component" | "Resource")
     }
 

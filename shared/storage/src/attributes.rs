@@ -26,6 +26,8 @@ pub struct Attributes {
     pub website_redirect: Option<String>,
     /// `x-amz-meta-*`, names without that prefix.
     pub metadata: HashMap<String, String>,
+    /// The tags as a query string. No answer about an object carries them: they are what [`crate::Store::tagging`] found.
+    pub tagging: Option<String>,
 }
 
 /// An object's description, from HEAD or from the head of a GET.
@@ -39,6 +41,8 @@ pub struct ObjectHead {
     pub attributes: Attributes,
     /// Full-object checksums that the server knows.
     pub checksums: Vec<Checksum>,
+    /// How many tags it has, where the answer says so; a HEAD need not, and servers leave out zero.
+    pub tag_count: Option<i32>,
 }
 
 fn without_aws_chunked(encoding: Option<&str>) -> Option<String> {
@@ -63,6 +67,7 @@ macro_rules! head_from {
             }),
             website_redirect: output.website_redirect_location().map(str::to_owned),
             metadata: output.metadata().cloned().unwrap_or_default(),
+            tagging: None,
         };
         let checksums = Checksum::full_object(
             output.checksum_type(),
@@ -77,7 +82,7 @@ macro_rules! head_from {
             || output.server_side_encryption().is_some_and(|kind| kind.as_str().starts_with("aws:kms"));
         let etag = Etag::new(output.e_tag().unwrap_or_default());
         let etag = if keyed { etag.into_opaque() } else { etag };
-        ObjectHead { size: $size, etag, attributes, checksums }
+        ObjectHead { size: $size, etag, attributes, checksums, tag_count: output.tag_count() }
     }};
 }
 

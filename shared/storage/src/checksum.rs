@@ -4,7 +4,7 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>). Two equal `ETag`s of the first two forms prove equal
 //! bytes; two different ones prove a difference only when both are MD5s of whole objects.
 
-use aws_sdk_s3::types::ChecksumType;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
@@ -87,6 +87,23 @@ pub enum Algorithm {
     Md5,
 }
 
+impl Algorithm {
+    /// Those that S3 keeps of a whole object whatever parts it was made of: the ones that combine.
+    pub(crate) fn crc(self) -> Option<(CrcAlgorithm, ChecksumAlgorithm)> {
+        match self {
+            Self::Crc64Nvme => Some((CrcAlgorithm::Crc64Nvme, ChecksumAlgorithm::Crc64Nvme)),
+            Self::Crc32 => Some((CrcAlgorithm::Crc32IsoHdlc, ChecksumAlgorithm::Crc32)),
+            Self::Crc32c => Some((CrcAlgorithm::Crc32Iscsi, ChecksumAlgorithm::Crc32C)),
+            Self::Sha256 | Self::Md5 => None,
+        }
+    }
+
+    /// Whether the checksums of stretches give that of the whole.
+    pub fn combines(self) -> bool {
+        self.crc().is_some()
+    }
+}
+
 /// A checksum of all bytes of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checksum {
@@ -116,10 +133,38 @@ impl Checksum {
         Some(Self { algorithm: Algorithm::Md5, value: STANDARD.encode(bytes) })
     }
 
+    /// The checksum of bytes whose stretches have these checksums and lengths, in order. `None` when they are not all of
+    /// one kind that combines, or when there are none.
+    pub fn combined<'a>(parts: impl IntoIterator<Item = (&'a Self, u64)>) -> Option<Self> {
+        let mut parts = parts.into_iter();
+        let (first, _) = parts.next()?;
+        let algorithm = first.algorithm;
+        let (crc, _) = algorithm.crc()?;
+        let mut sum = first.number()?;
+        for (part, length) in parts {
+            if part.algorithm != algorithm {
+                return None;
+            }
+            sum = crc_fast::checksum_combine(crc, sum, part.number()?, length);
+        }
+        Some(Self { algorithm, value: crc_text(algorithm, sum) })
+    }
+
+    fn number(&self) -> Option<u64> {
+        let bytes = STANDARD.decode(&self.value).ok().filter(|bytes| bytes.len() <= 8)?;
+        Some(bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+    }
+
     /// Whether two objects' checksums agree; `None` when they share no algorithm.
     pub fn agree(a: &[Self], b: &[Self]) -> Option<bool> {
         a.iter().find_map(|one| b.iter().find(|other| other.algorithm == one.algorithm).map(|other| one == other))
     }
+}
+
+/// A 32-bit CRC stands in the low half of the 64 bits.
+fn crc_text(algorithm: Algorithm, crc: u64) -> String {
+    let bytes = crc.to_be_bytes();
+    STANDARD.encode(if algorithm == Algorithm::Crc64Nvme { &bytes[..] } else { &bytes[4..] })
 }
 
 #[derive(Clone)]
@@ -167,9 +212,7 @@ impl ContentHasher {
     /// The checksum of everything so far.
     pub fn finish(self) -> Checksum {
         let value = match self.state {
-            State::Crc(crc) if self.algorithm == Algorithm::Crc64Nvme => STANDARD.encode(crc.finalize().to_be_bytes()),
-            // A 32-bit CRC stands in the low half of the 64 bits.
-            State::Crc(crc) => STANDARD.encode(&crc.finalize().to_be_bytes()[4..]),
+            State::Crc(crc) => crc_text(self.algorithm, crc.finalize()),
             State::Sha256(sha) => STANDARD.encode(sha.finalize()),
             State::Md5(md5) => STANDARD.encode(md5.finalize()),
         };
@@ -224,7 +267,33 @@ mod tests {
         assert_eq!(Checksum::agree(&[crc.clone()], &[Checksum { value: "b".into(), ..crc }]), Some(false));
     }
 
+    fn sum(algorithm: Algorithm, bytes: &[u8]) -> Checksum {
+        Checksum { algorithm, value: hash(algorithm, bytes) }
+    }
+
+    #[test]
+    fn only_crcs_of_one_kind_combine() {
+        let (crc, other, sha) =
+            (sum(Algorithm::Crc32, b"a"), sum(Algorithm::Crc32c, b"a"), sum(Algorithm::Sha256, b"a"));
+        assert_eq!(Checksum::combined([(&crc, 1)]), Some(crc.clone()));
+        assert_eq!(Checksum::combined([(&crc, 1), (&other, 1)]), None);
+        assert_eq!(Checksum::combined([(&sha, 1)]), None);
+        assert_eq!(Checksum::combined([]), None);
+    }
+
     proptest! {
+        #[test]
+        fn the_checksums_of_stretches_give_that_of_the_whole(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            cut in 0_usize..300,
+        ) {
+            let (one, other) = bytes.split_at(cut.min(bytes.len()));
+            for algorithm in [Algorithm::Crc64Nvme, Algorithm::Crc32, Algorithm::Crc32c] {
+                let parts = [(&sum(algorithm, one), one.len() as u64), (&sum(algorithm, other), other.len() as u64)];
+                prop_assert_eq!(Checksum::combined(parts), Some(sum(algorithm, &bytes)));
+            }
+        }
+
         #[test]
         fn hashing_does_not_depend_on_how_the_bytes_arrive(
             bytes in prop::collection::vec(any::<u8>(), 0..300),

@@ -19,11 +19,9 @@ use tokio::sync::Mutex;
 
 use crate::config::{Credentials, StorageConfig};
 use crate::error::{ErrorKind, StorageError, Target};
+use crate::limiter::{Limiter, Refusals};
 use crate::place::Place;
 use crate::store::Store;
-
-/// Attempts of one request by the SDK itself, for transport errors; longer patience is the caller's.
-const SDK_ATTEMPTS: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
@@ -32,11 +30,18 @@ struct ClientKey {
     credentials: Option<Credentials>,
 }
 
+/// A client, and how many requests it may have under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) limiter: Arc<Limiter>,
+}
+
 /// All stores that a process talks to.
 #[derive(Clone, Debug)]
 pub struct Stores {
     config: Arc<StorageConfig>,
-    clients: Arc<Mutex<HashMap<ClientKey, Client>>>,
+    clients: Arc<Mutex<HashMap<ClientKey, Connection>>>,
 }
 
 impl Stores {
@@ -56,18 +61,18 @@ impl Stores {
             credentials: entry.and_then(|entry| entry.credentials.as_ref()).or(fallback).cloned(),
         };
         let mut clients = self.clients.lock().await;
-        let client = if let Some(client) = clients.get(&key) {
-            client.clone()
+        let connection = if let Some(connection) = clients.get(&key) {
+            connection.clone()
         } else {
-            let client = self.client(&key).await;
-            clients.insert(key, client.clone());
-            client
+            let connection = self.connection(&key).await;
+            clients.insert(key, connection.clone());
+            connection
         };
         let etag_is_md5 = entry.is_none_or(|entry| entry.etag_is_md5);
-        Ok(Store::new(client, place, Arc::clone(&self.config), etag_is_md5))
+        Ok(Store::new(connection, place, Arc::clone(&self.config), etag_is_md5))
     }
 
-    async fn client(&self, key: &ClientKey) -> Client {
+    async fn connection(&self, key: &ClientKey) -> Connection {
         let region = Region::new(key.region.clone());
         let builder = match &key.credentials {
             Some(own) => Builder::new()
@@ -86,15 +91,17 @@ impl Stores {
         let builder = builder
             .retry_config(
                 RetryConfig::standard()
-                    .with_max_attempts(SDK_ATTEMPTS)
-                    .with_initial_backoff(Duration::from_millis(100)),
+                    .with_max_attempts(self.config.request_attempts.max(1))
+                    .with_initial_backoff(Duration::from_millis(self.config.request_backoff_ms)),
             )
             .retry_partition(RetryPartition::new(partition))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(Duration::from_millis(self.config.connect_timeout_ms)).build(),
             );
-        Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build())
+        let limiter = Limiter::new(self.config.requests_in_flight);
+        let builder = builder.interceptor(Refusals(Arc::clone(&limiter)));
+        Connection { client: Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build()), limiter }
     }
 }
 

@@ -17,6 +17,12 @@ pub struct StorageConfig {
     pub credentials: Option<Credentials>,
     /// What differs per endpoint.
     pub endpoints: Vec<EndpointConfig>,
+    /// Requests under way at one endpoint, by all of the process; fewer for a while after the endpoint asked for fewer.
+    pub requests_in_flight: usize,
+    /// Tries of one request by the client itself, meant for broken connections; longer patience is the caller's.
+    pub request_attempts: u32,
+    /// The first pause between these tries, in milliseconds; it doubles and varies.
+    pub request_backoff_ms: u64,
     /// How long opening a connection may take, in milliseconds.
     pub connect_timeout_ms: u64,
     /// How long a request may take besides moving its bytes, in milliseconds, the client's own retries included.
@@ -37,6 +43,9 @@ impl Default for StorageConfig {
             region: "us-east-1".to_owned(),
             credentials: None,
             endpoints: Vec::new(),
+            requests_in_flight: 256,
+            request_attempts: 3,
+            request_backoff_ms: 100,
             connect_timeout_ms: 5_000,
             request_timeout_ms: 30_000,
             stall_timeout_ms: 30_000,

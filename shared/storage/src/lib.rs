@@ -11,6 +11,7 @@ mod config;
 mod contract;
 mod error;
 mod layout;
+mod limiter;
 mod list;
 pub mod listing;
 mod multipart;
@@ -19,6 +20,7 @@ mod read;
 mod server_copy;
 mod settings;
 mod store;
+mod tags;
 mod write;
 
 pub use attributes::{Attributes, ObjectHead};

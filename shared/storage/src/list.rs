@@ -102,7 +102,7 @@ impl Store {
 }
 
 /// Undoes `encoding-type=url`, which writes a space as `+`.
-fn decoded(key: &str) -> Option<String> {
+pub(crate) fn decoded(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

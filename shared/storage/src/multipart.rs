@@ -1,18 +1,22 @@
 //! Multipart uploads. Attributes are sent when the upload is created: parts do not carry them, and a copy made of parts
 //! loses what is not sent here.
+//!
+//! The `ETag` of what is made says little about the whole object's bytes, so every upload also asks the store to keep a CRC
+//! of all of them, which combines from the CRCs of the parts. A store that does not know how is asked again without.
 
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::Stream;
 use md5::{Digest as _, Md5};
 
-use aws_sdk_s3::primitives::ByteStream;
-
 use crate::attributes::Attributes;
-use crate::checksum::{Etag, multipart_etag};
+use crate::checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
 use crate::error::{ErrorKind, StorageError};
+use crate::list::decoded;
 use crate::read::ByteRange;
 use crate::store::{Store, quoted};
 use crate::write::{Md5Sum, is_keyed, sending};
@@ -23,6 +27,7 @@ pub struct Upload {
     store: Store,
     key: String,
     id: String,
+    checksum: Option<Algorithm>,
 }
 
 /// A part that the server has.
@@ -31,17 +36,57 @@ pub struct Part {
     number: i32,
     etag: String,
     md5: Option<Md5Sum>,
+    length: u64,
+    checksum: Option<Checksum>,
+}
+
+/// The two requests that carry a checksum have the same setters and no common trait.
+macro_rules! with_checksum {
+    ($request:expr, $checksum:expr) => {{
+        let request = $request;
+        match $checksum {
+            Some(Checksum { algorithm: Algorithm::Crc64Nvme, value }) => request.checksum_crc64_nvme(value),
+            Some(Checksum { algorithm: Algorithm::Crc32, value }) => request.checksum_crc32(value),
+            Some(Checksum { algorithm: Algorithm::Crc32c, value }) => request.checksum_crc32_c(value),
+            _ => request,
+        }
+    }};
 }
 
 impl Store {
-    /// Begins an upload of an object with these attributes.
-    pub async fn create_upload(&self, key: &str, attributes: &Attributes) -> Result<Upload, StorageError> {
+    /// Begins an upload of an object with these attributes, of which the store is to keep the checksum `wanted`, or
+    /// CRC-64/NVME where `wanted` is none that combines.
+    pub async fn create_upload(
+        &self,
+        key: &str,
+        attributes: &Attributes,
+        wanted: Algorithm,
+    ) -> Result<Upload, StorageError> {
+        let wanted = if wanted.combines() { wanted } else { Algorithm::Crc64Nvme };
+        match self.begin(key, attributes, Some(wanted)).await {
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                tracing::debug!(%error, "beginning the upload again without a checksum");
+                self.begin(key, attributes, None).await
+            }
+            other => other,
+        }
+    }
+
+    async fn begin(
+        &self,
+        key: &str,
+        attributes: &Attributes,
+        wanted: Option<Algorithm>,
+    ) -> Result<Upload, StorageError> {
         let own = attributes.clone();
+        let algorithm = wanted.and_then(Algorithm::crc).map(|(_crc, name)| name);
         let request = self
             .client
             .create_multipart_upload()
             .bucket(self.bucket())
             .key(key)
+            .set_checksum_type(algorithm.is_some().then_some(ChecksumType::FullObject))
+            .set_checksum_algorithm(algorithm.clone())
             .set_content_type(own.content_type)
             .set_cache_control(own.cache_control)
             .set_content_disposition(own.content_disposition)
@@ -49,11 +94,54 @@ impl Store {
             .set_content_language(own.content_language)
             .set_expires(own.expires)
             .set_website_redirect_location(own.website_redirect)
-            .set_metadata((!own.metadata.is_empty()).then_some(own.metadata));
+            .set_metadata((!own.metadata.is_empty()).then_some(own.metadata))
+            .set_tagging(own.tagging);
         let output = self.call(self.target("begin upload of", Some(key)), 0, request.send()).await?;
+        // A server that says nothing of the algorithm has not understood it.
+        let understood = algorithm.is_some() && output.checksum_algorithm() == algorithm.as_ref();
+        let checksum = wanted.filter(|_| understood);
         match output.upload_id() {
-            Some(id) => Ok(Upload { store: self.clone(), key: key.to_owned(), id: id.to_owned() }),
+            Some(id) => Ok(Upload { store: self.clone(), key: key.to_owned(), id: id.to_owned(), checksum }),
             None => Err(self.error(ErrorKind::Unavailable, ("begin upload of", key), "the answer has no upload id")),
+        }
+    }
+
+    /// Aborts all uploads of exactly this key, which a process that was killed left behind. Returns how many.
+    ///
+    /// Whoever else is uploading this key right now loses that upload and begins it anew, so the last to start wins.
+    pub async fn abort_uploads(&self, key: &str) -> Result<usize, StorageError> {
+        let request = self
+            .client
+            .list_multipart_uploads()
+            .bucket(self.bucket())
+            .prefix(key)
+            .encoding_type(EncodingType::Url)
+            .send();
+        let output = self.call(self.target("list uploads of", Some(key)), 0, request).await?;
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        // The key itself sorts before all that begins with it, so that one page is enough.
+        let left: Vec<Upload> = output
+            .uploads()
+            .iter()
+            .filter_map(|upload| {
+                let name = upload.key()?;
+                let name = if encoded { decoded(name)? } else { name.to_owned() };
+                let id = upload.upload_id().filter(|_| name == key)?.to_owned();
+                Some(Upload { store: self.clone(), key: name, id, checksum: None })
+            })
+            .collect();
+        for upload in &left {
+            upload.abort().await?;
+        }
+        Ok(left.len())
+    }
+
+    /// The same before an upload is begun, which does not depend on it: what stays costs space and nothing else.
+    pub async fn clear_uploads(&self, key: &str) {
+        match self.abort_uploads(key).await {
+            Ok(0) => {}
+            Ok(aborted) => tracing::info!(key, aborted, "aborted unfinished uploads"),
+            Err(error) => tracing::debug!(%error, "unfinished uploads cannot be cleared"),
         }
     }
 }
@@ -64,20 +152,36 @@ impl Part {
         let sums: Option<Vec<Md5Sum>> = parts.iter().map(|part| part.md5).collect();
         sums.map(|sums| multipart_etag(&sums))
     }
+
+    /// The checksum of the whole object that these parts make, where those of all parts are known.
+    pub fn checksum_of(parts: &[Part]) -> Option<Checksum> {
+        let sums: Option<Vec<_>> = parts.iter().map(|part| Some((part.checksum.as_ref()?, part.length))).collect();
+        Checksum::combined(sums?)
+    }
 }
 
 impl Upload {
+    /// The checksum that the store will keep of the whole object.
+    pub fn checksum(&self) -> Option<Algorithm> {
+        self.checksum
+    }
+
     /// Sends part `number` (from 1) from memory.
     pub async fn part(&self, number: i32, bytes: Bytes) -> Result<Part, StorageError> {
         let md5: Md5Sum = Md5::digest(&bytes).into();
+        let checksum = self.checksum.map(|algorithm| {
+            let mut hasher = ContentHasher::new(algorithm);
+            hasher.update(&bytes);
+            hasher.finish()
+        });
         let length = bytes.len() as u64;
         let request = self.store.client.upload_part().bucket(self.store.bucket()).key(&self.key).upload_id(&self.id);
-        let request =
-            request.part_number(number).content_md5(STANDARD.encode(md5)).body(ByteStream::from(bytes)).customize();
+        let request = with_checksum!(request.part_number(number), checksum.clone());
+        let request = request.content_md5(STANDARD.encode(md5)).body(ByteStream::from(bytes)).customize();
         let target = self.store.target("upload part of", Some(&self.key));
         let output = self.store.call(target, length, request.disable_payload_signing().send()).await?;
         let keyed = is_keyed(output.server_side_encryption(), output.sse_customer_algorithm());
-        self.stored(number, output.e_tag(), keyed, md5)
+        self.stored(Part { number, etag: String::new(), md5: Some(md5), length, checksum }, output.e_tag(), keyed)
     }
 
     /// Sends part `number` (from 1) of `length` bytes as they come. Not repeated by itself.
@@ -85,15 +189,24 @@ impl Upload {
     where
         S: Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
     {
-        let (body, sent) = sending(chunks, length);
+        let (body, sent) = sending(chunks, length, self.checksum);
         let request = self.store.client.upload_part().bucket(self.store.bucket()).key(&self.key).upload_id(&self.id);
         let length_header = i64::try_from(length).unwrap_or(i64::MAX);
-        let request = request.part_number(number).content_length(length_header).body(body).customize();
+        let request = request.part_number(number).content_length(length_header).body(body);
+        let algorithm = self.checksum.and_then(Algorithm::crc).map(|(_crc, name)| name);
+        let request = match algorithm {
+            // The checksum is known at the end only and is sent behind the body.
+            Some(name) => request.checksum_algorithm(name).customize().config_override(
+                aws_sdk_s3::Config::builder().request_checksum_calculation(RequestChecksumCalculation::WhenSupported),
+            ),
+            None => request.customize().disable_payload_signing(),
+        };
         let target = self.store.target("upload part of", Some(&self.key));
-        let answer = self.store.call(target, length, request.disable_payload_signing().send()).await;
+        let answer = self.store.call(target, length, request.send()).await;
         let output = sent.or_source_error(answer)?;
         let keyed = is_keyed(output.server_side_encryption(), output.sse_customer_algorithm());
-        self.stored(number, output.e_tag(), keyed, sent.md5())
+        let (md5, checksum) = (Some(sent.md5()), sent.checksum());
+        self.stored(Part { number, etag: String::new(), md5, length, checksum }, output.e_tag(), keyed)
     }
 
     /// Lets the server copy `range` of one of its objects, only if it still is this version, as part `number` (from 1).
@@ -118,7 +231,7 @@ impl Upload {
         let target = self.store.target("copy part to", Some(&self.key));
         let output = self.store.call(target, range.length, request.send()).await?;
         match output.copy_part_result().and_then(|result| result.e_tag()) {
-            Some(etag) => Ok(Part { number, etag: etag.to_owned(), md5: None }),
+            Some(etag) => Ok(Part { number, etag: etag.to_owned(), md5: None, length: range.length, checksum: None }),
             None => Err(self.error("copy part to", ErrorKind::Unavailable, "the answer has no result")),
         }
     }
@@ -135,7 +248,9 @@ impl Upload {
             .bucket(self.store.bucket())
             .key(&self.key)
             .upload_id(&self.id)
+            .set_checksum_type(self.checksum.map(|_| ChecksumType::FullObject))
             .multipart_upload(listed);
+        let request = with_checksum!(request, Part::checksum_of(parts));
         let target = self.store.target("complete upload of", Some(&self.key));
         let etag = match self.store.call(target, 0, request.send()).await {
             Ok(output) => self.store.etag(output.e_tag()),
@@ -173,9 +288,9 @@ impl Upload {
         }
     }
 
-    fn stored(&self, number: i32, etag: Option<&str>, keyed: bool, md5: Md5Sum) -> Result<Part, StorageError> {
-        let etag = self.store.confirmed(("upload part of", &self.key), etag, keyed, md5)?;
-        Ok(Part { number, etag: quoted(&etag), md5: etag.md5().is_some().then_some(md5) })
+    fn stored(&self, sent: Part, etag: Option<&str>, keyed: bool) -> Result<Part, StorageError> {
+        let etag = self.store.confirmed(("upload part of", &self.key), etag, keyed, sent.md5.unwrap_or_default())?;
+        Ok(Part { etag: quoted(&etag), md5: sent.md5.filter(|_| etag.md5().is_some()), ..sent })
     }
 
     fn error(&self, operation: &'static str, kind: ErrorKind, detail: &str) -> StorageError {

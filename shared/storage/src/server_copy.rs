@@ -4,7 +4,8 @@ use aws_sdk_s3::types::MetadataDirective;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::checksum::Etag;
+use crate::attributes::Attributes;
+use crate::checksum::{Algorithm, Etag};
 use crate::error::{ErrorKind, StorageError};
 use crate::layout::PartLayout;
 use crate::list::ObjectInfo;
@@ -70,7 +71,10 @@ impl Store {
         if head.etag != object.etag {
             return Err(source.changed("copy", &object.key, (&object.etag, &head.etag)));
         }
-        let upload = self.create_upload(key, &head.attributes).await?;
+        let tagging = source.tagging_or_none(&object.key).await?;
+        self.clear_uploads(key).await;
+        let wanted = head.checksums.first().map_or(Algorithm::Crc64Nvme, |checksum| checksum.algorithm);
+        let upload = self.create_upload(key, &Attributes { tagging, ..head.attributes }, wanted).await?;
         let copied = copy_parts(&upload, source, object, layout).await;
         let done = match copied {
             Ok(parts) => upload.complete(&parts).await,

@@ -14,8 +14,10 @@ use uuid::Uuid;
 
 use crate::attributes::{Attributes, ObjectHead};
 use crate::checksum::Etag;
+use crate::client::Connection;
 use crate::config::StorageConfig;
 use crate::error::{ErrorKind, StorageError, Target};
+use crate::limiter::Limiter;
 use crate::place::Place;
 
 /// A bucket behind a client; cheap to clone. Keys are full keys, prefixes are given as listings need them.
@@ -23,15 +25,17 @@ use crate::place::Place;
 pub struct Store {
     pub(crate) client: Client,
     pub(crate) config: Arc<StorageConfig>,
+    limiter: Arc<Limiter>,
     bucket: Arc<str>,
     custom_endpoint: bool,
     etag_is_md5: bool,
 }
 
 impl Store {
-    pub(crate) fn new(client: Client, place: &Place, config: Arc<StorageConfig>, etag_is_md5: bool) -> Self {
+    pub(crate) fn new(connection: Connection, place: &Place, config: Arc<StorageConfig>, etag_is_md5: bool) -> Self {
         let custom_endpoint = place.endpoint.is_some();
-        Self { client, config, bucket: place.bucket.as_str().into(), custom_endpoint, etag_is_md5 }
+        let Connection { client, limiter } = connection;
+        Self { client, limiter, config, bucket: place.bucket.as_str().into(), custom_endpoint, etag_is_md5 }
     }
 
     /// The bucket's name.
@@ -68,7 +72,8 @@ impl Store {
         StorageError::new(kind, self.target(at.0, Some(at.1)), detail)
     }
 
-    /// Awaits a request that moves `bytes`, within the time they may take. Boxed: the SDK's futures are some 15 KiB.
+    /// Awaits room at the endpoint, then a request that moves `bytes`, within the time they may take. Boxed: the SDK's
+    /// futures are some 15 KiB.
     pub(crate) fn call<'a, T, E>(
         &self,
         target: Target,
@@ -79,11 +84,24 @@ impl Store {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let deadline = self.config.deadline(bytes);
-        let request = tokio::time::timeout(deadline, request);
+        let limiter = Arc::clone(&self.limiter);
         Box::pin(async move {
-            match request.await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(error)) => Err(StorageError::of_sdk(target, &error)),
+            let entered = Arc::clone(&limiter).enter().await;
+            let answer = tokio::time::timeout(deadline, request).await;
+            drop(entered);
+            match answer {
+                Ok(Ok(answer)) => {
+                    limiter.served();
+                    Ok(answer)
+                }
+                Ok(Err(error)) => {
+                    let error = StorageError::of_sdk(target, &error);
+                    // Also when it was said in an answer with status 200, which the client takes for another failure.
+                    if error.kind() == ErrorKind::Throttled {
+                        limiter.throttled();
+                    }
+                    Err(error)
+                }
                 Err(_elapsed) => {
                     let detail = format!("no complete answer within {deadline:?}");
                     Err(StorageError::new(ErrorKind::Unavailable, target, detail))

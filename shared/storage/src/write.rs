@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use md5::{Digest as _, Md5};
 
 use crate::attributes::Attributes;
-use crate::checksum::Etag;
+use crate::checksum::{Algorithm, Checksum, ContentHasher, Etag};
 use crate::error::{ErrorKind, StorageError};
 use crate::store::Store;
 
@@ -49,7 +49,7 @@ impl Store {
     where
         S: Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
     {
-        let (body, sent) = sending(chunks, length);
+        let (body, sent) = sending(chunks, length, None);
         let request = with_attributes(self.client.put_object().bucket(self.bucket()).key(key), attributes)
             .content_length(i64::try_from(length).unwrap_or(i64::MAX))
             .body(body);
@@ -99,12 +99,14 @@ fn with_attributes(request: PutObjectFluentBuilder, attributes: &Attributes) -> 
         .set_expires(own.expires)
         .set_website_redirect_location(own.website_redirect)
         .set_metadata((!own.metadata.is_empty()).then_some(own.metadata))
+        .set_tagging(own.tagging)
 }
 
 /// What became of a body that the SDK took away.
 #[derive(Default)]
 struct Fate {
     md5: Md5,
+    hasher: Option<ContentHasher>,
     failure: Option<StorageError>,
 }
 
@@ -116,6 +118,11 @@ impl Sent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).md5.clone().finalize().into()
     }
 
+    /// The checksum that was asked for beside the MD5.
+    pub(crate) fn checksum(&self) -> Option<Checksum> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).hasher.clone().map(ContentHasher::finish)
+    }
+
     /// When the body's own source failed, that is the reason, not the broken-off request.
     pub(crate) fn or_source_error<T>(&self, answer: Result<T, StorageError>) -> Result<T, StorageError> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).failure.take() {
@@ -125,12 +132,13 @@ impl Sent {
     }
 }
 
-/// A body of `length` bytes from a stream, which hashes what passes.
-pub(crate) fn sending<S>(chunks: S, length: u64) -> (ByteStream, Sent)
+/// A body of `length` bytes from a stream, which hashes what passes: MD5, and `algorithm` if any.
+pub(crate) fn sending<S>(chunks: S, length: u64, algorithm: Option<Algorithm>) -> (ByteStream, Sent)
 where
     S: Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
 {
-    let fate = Arc::new(Mutex::new(Fate::default()));
+    let hasher = algorithm.map(ContentHasher::new);
+    let fate = Arc::new(Mutex::new(Fate { hasher, ..Fate::default() }));
     let body = Sending { chunks: Mutex::new(Box::pin(chunks)), fate: Arc::clone(&fate), left: length };
     (ByteStream::from_body_1_x(body), Sent(fate))
 }
@@ -157,6 +165,9 @@ impl<S: Stream<Item = Result<Bytes, StorageError>>> Body for Sending<S> {
         let frame = match chunk {
             Ok(bytes) => {
                 fate.md5.update(&bytes);
+                if let Some(hasher) = fate.hasher.as_mut() {
+                    hasher.update(&bytes);
+                }
                 Ok(bytes)
             }
             Err(error) => {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use honk_local::s3::{S3Options, S3Server, Storage};
 use honk_storage::{
-    Attributes, ByteRange, Credentials, ErrorKind, Etag, ObjectInfo, PartLayout, Place, StorageConfig, Store, Stores,
-    listing,
+    Algorithm, Attributes, ByteRange, Checksum, ContentHasher, Credentials, ErrorKind, Etag, ObjectInfo, PartLayout,
+    Place, StorageConfig, Store, Stores, listing,
 };
 
 const MIB: usize = 1 << 20;
@@ -19,7 +19,7 @@ struct World {
 fn config(secret: &str) -> StorageConfig {
     let (access_key, secret_key) = ("tester".to_owned(), secret.to_owned());
     let credentials = Some(Credentials { access_key, secret_key, session_token: None });
-    StorageConfig { credentials, copy_object_limit: 4 * MIB as u64, ..StorageConfig::default() }
+    StorageConfig { credentials, copy_object_limit: 4 * MIB as u64, request_backoff_ms: 1, ..StorageConfig::default() }
 }
 
 async fn world() -> World {
@@ -88,7 +88,7 @@ async fn a_stream_of_known_length_is_written_and_a_broken_one_is_not() {
 async fn parts_make_one_object_with_the_attributes_sent_at_the_start() {
     let world = world().await;
     let store = &world.store;
-    let upload = store.create_upload("parts", &attributes()).await.unwrap();
+    let upload = store.create_upload("parts", &attributes(), Algorithm::Crc64Nvme).await.unwrap();
     let first = upload.part(1, bytes(5 * MIB)).await.unwrap();
     let second = upload.part_stream(2, 10, stream::iter(vec![Ok(bytes(10))])).await.unwrap();
     let etag = upload.complete(&[first, second]).await.unwrap();
@@ -96,10 +96,71 @@ async fn parts_make_one_object_with_the_attributes_sent_at_the_start() {
     let head = store.head("parts").await.unwrap();
     assert_eq!((head.size, &head.etag, head.attributes), (5 * MIB as u64 + 10, &etag, attributes()));
     assert_eq!(store.first_part_size("parts", &etag).await.unwrap(), Some(5 * MIB as u64));
-    let given_up = store.create_upload("never", &attributes()).await.unwrap();
+    let given_up = store.create_upload("never", &attributes(), Algorithm::Md5).await.unwrap();
     given_up.abort().await.unwrap();
     given_up.abort().await.unwrap();
     assert_eq!(store.head("never").await.unwrap_err().kind(), ErrorKind::NoSuchKey);
+}
+
+fn checksum(algorithm: Algorithm, bytes: &[u8]) -> Checksum {
+    let mut hasher = ContentHasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+#[tokio::test]
+async fn an_object_made_of_parts_has_a_checksum_of_all_its_bytes() {
+    let world = world().await;
+    let store = &world.store;
+    let whole = bytes(5 * MIB + 10);
+    for algorithm in [Algorithm::Crc64Nvme, Algorithm::Crc32, Algorithm::Crc32c] {
+        let upload = store.create_upload("parts", &attributes(), algorithm).await.unwrap();
+        assert_eq!(upload.checksum(), Some(algorithm));
+        let first = upload.part(1, whole.slice(..5 * MIB)).await.unwrap();
+        let rest = stream::iter(vec![Ok(whole.slice(5 * MIB..))]);
+        let parts = [first, upload.part_stream(2, 10, rest).await.unwrap()];
+        upload.complete(&parts).await.unwrap();
+        let known = store.head("parts").await.unwrap().checksums;
+        assert_eq!(known, [checksum(algorithm, &whole)]);
+        assert_eq!(honk_storage::Part::checksum_of(&parts), known.into_iter().next());
+    }
+}
+
+#[tokio::test]
+async fn only_uploads_of_exactly_the_key_are_aborted() {
+    let world = world().await;
+    let store = &world.store;
+    let none = Attributes::default();
+    let begin = |key| store.create_upload(key, &none, Algorithm::Crc64Nvme);
+    let left = [begin("a b").await.unwrap(), begin("a b").await.unwrap()];
+    let (longer, shorter) = (begin("a b/c").await.unwrap(), begin("a").await.unwrap());
+    assert_eq!(store.abort_uploads("a b").await.unwrap(), 2);
+    assert_eq!(store.abort_uploads("a b").await.unwrap(), 0);
+    for upload in &left {
+        assert_eq!(upload.part(1, bytes(1)).await.unwrap_err().code(), Some("NoSuchUpload"));
+    }
+    for upload in [longer, shorter] {
+        let part = upload.part(1, bytes(1)).await.unwrap();
+        upload.complete(&[part]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tags_are_written_with_the_object_and_read_apart() {
+    let world = world().await;
+    let store = &world.store;
+    let tagging = Some("team=data%20platform&stage=x%2Fy".to_owned());
+    let tagged = Attributes { tagging: tagging.clone(), ..attributes() };
+    let etag = store.put_small("tagged", bytes(6 * MIB), &tagged).await.unwrap();
+    store.put_small("plain", bytes(1), &attributes()).await.unwrap();
+    let object = info("tagged", 6 * MIB, etag);
+    store.copy_object_in_parts(store, &object, "copy", PartLayout::new(object.size, 5 * MIB as u64)).await.unwrap();
+    for key in ["tagged", "copy"] {
+        assert_eq!(store.get(key, None, None).await.unwrap().head.tag_count, Some(2), "{key}");
+        assert_eq!(store.tagging(key).await.unwrap(), tagging, "{key}");
+    }
+    assert_eq!(store.get("plain", None, None).await.unwrap().head.tag_count, None);
+    assert_eq!(store.tagging("plain").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -80,9 +80,7 @@ impl ApiError {
         let what = format!("cannot {what}");
         match self {
             Self::Unsent(_) => CliError::failed(what).because(self.to_string()),
-            Self::Unreachable { .. } => {
-                CliError::unreachable(what).because(self.to_string()).hint(UNREACHABLE_HINT)
-            }
+            Self::Unreachable { .. } => CliError::unreachable(what).because(self.to_string()).hint(UNREACHABLE_HINT),
             Self::Refused { problem, .. } => refused(&what, &problem),
             Self::Strange { .. } => CliError::failed(what)
                 .because(self.to_string())

@@ -17,10 +17,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the API may stay away, or a run that was asked for just now.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a connection may be silent. The API sends a comment every few seconds, if nothing else.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// What a run that does not exist means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,7 +65,8 @@ impl EventReader {
 mod tests {
     use super::*;
 
-    const STREAM: &str = ": hello\n\nevent: run\nid: 1\ndata: {\"ä\":\ndata: 1}\n\r\nevent: end\r\ndata:x\r\n\r\nevent: cut";
+    const STREAM: &str =
+        ": hello\n\nevent: run\nid: 1\ndata: {\"ä\":\ndata: 1}\n\r\nevent: end\r\ndata:x\r\n\r\nevent: cut";
 
     fn event(name: &str, data: &str) -> StreamEvent {
         StreamEvent { name: name.into(), data: data.into() }

@@ -120,6 +120,15 @@ Examples:
   honk doctor --nats nats://127.0.0.1:4222
   honk doctor --api-url https://honk.example.org -o json";
 
+pub(super) const PROVISION: &str = "\
+Examples:
+  honk provision
+  honk provision --nats nats://nats-1:4222 --replicas 3 --pool gpu
+  honk provision --print | jq .streams
+
+Settings:
+  HONK_NATS__URL, HONK_NATS__USER, HONK_NATS__PASSWORD, HONK_NATS__CREDENTIALS, HONK_NATS__INBOX_PREFIX";
+
 pub(super) const BENCH: &str = "\
 Examples:
   honk bench chains --runs 20000

@@ -1,11 +1,14 @@
 //! `honk bench`.
 
-use crate::arguments::BenchArguments;
+use crate::arguments::{BenchArguments, BenchCommand};
+use crate::bench;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "the commands that start a system all have one shape")]
-pub(crate) async fn run(_arguments: BenchArguments, _output: &Output) -> Result<Exit, CliError> {
-    Err(CliError::failed("cannot measure").because("this build of `honk` does not contain the services"))
+pub(crate) async fn run(arguments: BenchArguments, output: &Output) -> Result<Exit, CliError> {
+    let BenchCommand::Chains(arguments) = arguments.command;
+    let report = bench::chains(&arguments).await?;
+    output.data(&report, bench::Report::text)?;
+    Ok(Exit::Done)
 }

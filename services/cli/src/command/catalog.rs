@@ -28,7 +28,8 @@ pub(super) async fn run(command: &CatalogCommand, api: &Api, output: &Output) ->
     }
     output.data(&batch.done, |done| table(done))?;
     for imported in &batch.done {
-        let mut refused = imported.documents.iter().filter(|document| document.status == ImportStatus::Refused).peekable();
+        let mut refused =
+            imported.documents.iter().filter(|document| document.status == ImportStatus::Refused).peekable();
         if refused.peek().is_some() {
             batch.exit = batch.exit.max(Exit::Failed);
         }
@@ -73,7 +74,7 @@ fn refusal(file: &str, document: &ImportedDocument) -> String {
     let entity = document.reference.as_ref().map(|reference| format!(" ({reference})")).unwrap_or_default();
     let mut text = format!("error: document {} of {file}{entity} is refused", document.index + 1);
     for problem in &document.problems {
-        text += &format!("\n  caused by: {}", with_help(problem));
+        text.extend([format!("\n  caused by: {}", with_help(problem))]);
     }
     text
 }

@@ -66,7 +66,7 @@ fn line(check: &Check) -> String {
     };
     let mut line = format!("{verdict:<4}  {:<12}  {}\n", check.name, inline(&check.message));
     if let Some(advice) = &check.advice {
-        line += &format!("{:<20}hint: {}\n", "", inline(advice));
+        line.extend([format!("{:<20}hint: {}\n", "", inline(advice))]);
     }
     line
 }

@@ -28,9 +28,8 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 fn read(path: &Path, output: &Output) -> Result<File, CliError> {
-    let mut name = path.display().to_string();
+    let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
     let text = if is_stdin(path) {
-        name = "standard input".to_owned();
         if std::io::stdin().is_terminal() {
             output.note("reading standard input; end it with Ctrl-D");
         }

@@ -54,7 +54,12 @@ pub(super) async fn run(arguments: MigrateArguments, api: &Api, output: &Output)
     output.data(&finished.done, |done| view::runs(done))?;
     let mut exit = requested.exit.max(finished.exit);
     for run in finished.done.iter().filter(|run| run.state != RunState::Success) {
-        output.note(&format!("\nerror: the migration of {} ended with {}{}", run.dataset, run.state, view::failures(run)));
+        output.note(&format!(
+            "\nerror: the migration of {} ended with {}{}",
+            run.dataset,
+            run.state,
+            view::failures(run)
+        ));
         exit = exit.max(Exit::Failed);
     }
     Ok(exit)
@@ -98,10 +103,10 @@ async fn request(dataset: DatasetName, workflow: Option<WorkflowName>, api: &Api
 
 /// Follows all runs until the API is out of reach; the results are in the order of the requests.
 async fn follow_all(requested: &[Requested], api: &Api, output: &Output) -> Batch<RunView> {
-    let following = requested
-        .iter()
-        .enumerate()
-        .map(|(index, request)| async move { Ok((index, follow_one(request, api, output).await?)) });
+    let following = requested.iter().enumerate().map(|(index, request)| async move {
+        let finished = follow_one(request, api, output).await;
+        finished.map(|run| (index, run))
+    });
     let mut results = stream::iter(following).buffer_unordered(RUNS_FOLLOWED);
     let mut finished = Batch::new();
     while let Some(result) = results.next().await {

@@ -21,8 +21,8 @@ impl Table {
 
     /// Adds a row. An empty cell is shown as `-`, so that columns can be counted.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        let show = |cell: &String| if cell.is_empty() { "-".to_owned() } else { inline(cell) };
-        self.rows.push(cells.iter().map(show).collect());
+        let show = |cell: String| if cell.is_empty() { "-".to_owned() } else { inline(&cell) };
+        self.rows.push(cells.into_iter().map(show).collect());
     }
 
     fn width(&self, column: usize) -> usize {
@@ -36,7 +36,7 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut line = String::new();
             for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
-                line += &if *right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+                line.extend([if *right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") }]);
             }
             writeln!(f, "{}", line.trim_end())?;
         }

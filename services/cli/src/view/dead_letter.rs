@@ -51,8 +51,8 @@ pub(crate) fn dead_letter(letter: &DeadLetterView) -> String {
     ]);
     match &letter.payload {
         None => {}
-        Some(Payload::Text(payload)) => text += &format!("\nmessage:\n{}\n", neutral(payload)),
-        Some(Payload::Base64(payload)) => text += &format!("\nmessage, in base64:\n{}\n", neutral(payload)),
+        Some(Payload::Text(payload)) => text.extend([format!("\nmessage:\n{}\n", neutral(payload))]),
+        Some(Payload::Base64(payload)) => text.extend([format!("\nmessage, in base64:\n{}\n", neutral(payload))]),
     }
     text
 }

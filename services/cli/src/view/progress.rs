@@ -10,6 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::bytes;
 use crate::output::{Output, inline};
 
+/// Name, what is going on, how far.
+const TEMPLATE: &str = "{prefix:<32!} {msg:<44!} {wide_bar:.dim} {percent:>3}%";
+
 /// Turns the updates of one run into lines and the movement of a bar.
 #[derive(Debug)]
 pub(crate) struct Follower {
@@ -23,7 +26,7 @@ impl Follower {
     /// Follows a run; its bar, if there are bars, is called `name`.
     pub(crate) fn new(output: &Output, name: &str) -> Self {
         let bar = if output.is_live() { output.bars().add(ProgressBar::no_length()) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{prefix:<32!} {msg:<40!} {wide_bar:.dim} {percent:>3}%");
+        let style = ProgressStyle::with_template(TEMPLATE);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━╌"));
         bar.set_prefix(inline(name));
         bar.set_message("waiting for the run to begin");
@@ -91,7 +94,7 @@ fn job_line(job: &JobView) -> String {
     let mut line = format!("{}: {}", job.name, job.state);
     match job.state {
         JobState::Running => {
-            line += &format!(", attempt {}", job.attempts);
+            line.extend([format!(", attempt {}", job.attempts)]);
             line += &job.agent.as_ref().map(|agent| format!(" by {agent}")).unwrap_or_default();
         }
         JobState::Success => {
@@ -122,6 +125,11 @@ mod tests {
             bytes_total: 1 << 20,
         };
         RunUpdate::Progress(ProgressView { run, job: "migrate".parse().unwrap(), progress: counts })
+    }
+
+    #[test]
+    fn the_template_of_the_bars_is_well_formed() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 
     #[test]

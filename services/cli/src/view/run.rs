@@ -8,8 +8,7 @@ use crate::output::{Table, inline};
 
 /// A table of runs; nothing if there are none.
 pub(crate) fn runs(runs: &[RunView]) -> String {
-    let headings =
-        ["RUN", "DATASET", "WORKFLOW", "STATE", "CREATED", ">DURATION", ">ATTEMPTS", ">OBJECTS", ">BYTES"];
+    let headings = ["RUN", "DATASET", "WORKFLOW", "STATE", "CREATED", ">DURATION", ">ATTEMPTS", ">OBJECTS", ">BYTES"];
     let mut table = Table::new(&headings);
     for run in runs {
         table.row([
@@ -79,8 +78,8 @@ fn failure(job: &JobView, failure: &FailureView) -> String {
     );
     // Without a dead letter, a later attempt has succeeded or is on its way, and there is nothing to do.
     if let Some(letter) = &job.dead_letter {
-        text += &format!("hint: {}\n", inline(&failure.advice));
-        text += &format!("      to do it again: `honk dlq replay {}`\n", inline(letter));
+        text.extend([format!("hint: {}\n", inline(&failure.advice))]);
+        text.extend([format!("      to do it again: `honk dlq replay {}`\n", inline(letter))]);
     }
     text
 }

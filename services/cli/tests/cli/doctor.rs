@@ -33,7 +33,19 @@ fn a_healthy_system_passes() {
     let (nats, server) = server(info);
     let shown = healthy().honk(&format!("doctor --nats {nats}"));
     server.join().unwrap();
-    assert_snapshot!(shown.replace(&nats.to_string(), "[nats]"), @"");
+    assert_snapshot!(shown.replace(&nats.to_string(), "[nats]"), @r#"
+    exit 0
+    --- stdout
+    ok    api           http://[api] answers
+    ok    clock         this machine's and the API's clock agree
+    ok    ready         the API can do its work
+    ok    workflows     1
+    ok    datasets      the catalog has some
+    ok    dead letters  none
+    ok    nats          [nats] runs version 2.15.1
+    ok    jetstream     it is on
+    --- stderr
+    "#);
 }
 
 #[test]
@@ -48,7 +60,27 @@ fn what_is_wrong_is_told_with_what_to_do() {
         .on("GET /api/dead-letters?limit=100", 200, &json!({"dead_letters": [dead_letter()]}));
     let shown = api.honk(&format!("doctor --nats nats://ann:secret@{nats}"));
     server.join().unwrap();
-    assert_snapshot!(shown.replace(&nats.to_string(), "[nats]"), @"");
+    assert_snapshot!(shown.replace(&nats.to_string(), "[nats]"), @r#"
+    exit 1
+    --- stdout
+    ok    api           http://[api] answers
+    ok    clock         this machine's and the API's clock agree
+    FAIL  ready         the API cannot do its work now (nats: reconnecting)
+                        hint: look at what it names; the API gets ready by itself once that is there
+    warn  workflows     none is registered
+                        hint: register one with `honk register FILE`
+    warn  datasets      the catalog is empty
+                        hint: import some with `honk catalog import FILE`
+    warn  dead letters  1, waiting for a decision
+                        hint: look at them with `honk dlq list`, then replay or discard them
+    FAIL  nats          [nats] runs version 2.9.0, and Honk needs 2.12 or later
+                        hint: upgrade nats-server
+    FAIL  jetstream     it is off
+                        hint: start nats-server with `-js`, or with `jetstream {}` in its configuration
+    warn  payload       messages may have 65536 bytes, and a run record up to 1 MiB
+                        hint: set `max_payload: 1MB` or more in its configuration
+    --- stderr
+    "#);
 }
 
 #[test]
@@ -64,5 +96,14 @@ fn another_server_in_the_place_of_nats_is_recognised() {
 #[test]
 fn another_server_in_the_place_of_the_api_is_recognised() {
     let api = Stub::new().on("GET /healthz", 401, &Value::Null);
-    assert_snapshot!(api.honk("doctor"), @"");
+    assert_snapshot!(api.honk("doctor"), @r#"
+    exit 1
+    --- stdout
+    FAIL  api           http://[api] answered 401, but not as Honk's API does
+                        hint: look at --api-url or HONK_API_URL
+    ok    clock         this machine's and the API's clock agree
+    FAIL  ready         the answer is not one of Honk's API
+                        hint: look at --api-url or HONK_API_URL
+    --- stderr
+    "#);
 }

@@ -22,7 +22,14 @@ fn deaf() -> (TcpSocket, SocketAddr) {
 fn an_api_that_does_not_answer_is_told_with_what_to_do() {
     let (_socket, address) = deaf();
     let output = run(&mut command(&format!("run list --api-url http://{address}")), "");
-    assert_snapshot!(show(&output).replace(&address.to_string(), "[api]"), @"");
+    assert_snapshot!(show(&output).replace(&address.to_string(), "[api]"), @r#"
+    exit 3
+    --- stdout
+    --- stderr
+    error: cannot list the runs
+      caused by: http://[api] does not answer: Connection refused (os error 111)
+    hint: start Honk with `honk dev`, or say where it is with --api-url or HONK_API_URL
+    "#);
 }
 
 #[test]
@@ -60,19 +67,45 @@ fn what_the_api_says_is_wrong_is_told_with_all_its_faults_and_help() {
         "detail": "the location is not valid", "help": "name another\u{1b}[2J bucket",
         "errors": [{"message": "is the source", "path": "target.s3.bucket", "help": "choose another"}]});
     let api = Stub::new().on("PUT /api/datasets/d/location", 422, &problem);
-    assert_snapshot!(api.honk("dataset location d --source s3://same/d --target s3://same/d"), @"");
+    assert_snapshot!(api.honk("dataset location d --source s3://same/d --target s3://same/d"), @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot set the location of d
+      caused by: the location is not valid [location-invalid]
+      caused by: target.s3.bucket: is the source (choose another)
+    hint: name another\u{1b}[2J bucket
+    "#);
 }
 
 #[test]
 fn something_that_is_not_honks_api_is_recognised() {
     let api = Stub::new().on_text("GET /api/runs?limit=50", "text/html", "<html>It works!</html>");
-    assert_snapshot!(api.honk("run list"), @"");
+    assert_snapshot!(api.honk("run list"), @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot list the runs
+      caused by: http://[api] answered 200, but not as Honk's API does: expected value at line 1 column 1
+    hint: look at --api-url or HONK_API_URL, and whether API and `honk` are of one version
+    "#);
 }
 
 #[test]
 fn a_file_that_is_not_there_is_told_before_anything_is_sent() {
     let api = Stub::new();
-    assert_snapshot!(api.honk("catalog import - no-such-file.yaml"), @"");
-    assert_snapshot!(api.honk("catalog import - -"), @"");
+    assert_snapshot!(api.honk("catalog import - no-such-file.yaml"), @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot read no-such-file.yaml
+      caused by: No such file or directory (os error 2)
+    "#);
+    assert_snapshot!(api.honk("catalog import - -"), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: standard input (`-`) can be read only once
+    "#);
     assert!(api.requests().is_empty());
 }

@@ -17,7 +17,13 @@ fn not_found() -> Value {
 #[test]
 fn a_migration_is_asked_for_with_one_event_a_dataset() {
     let api = Stub::new().on("POST /events", 202, &accepted());
-    assert_snapshot!(api.honk("migrate my-dataset my-dataset --workflow nightly"), @"");
+    assert_snapshot!(api.honk("migrate my-dataset my-dataset --workflow nightly"), @r#"
+    exit 0
+    --- stdout
+    DATASET     RUN
+    my-dataset  r0123456789abcdef0123
+    --- stderr
+    "#);
     let [event] = &api.bodies()[..] else { panic!("the same dataset twice is one migration: {:?}", api.requests()) };
     assert_eq!((&event["type"], &event["source"]), (&json!("dataset_onboard"), &json!("/honk/cli")));
     assert_eq!(event["data"], json!({"dataset_name": "my-dataset", "workflow": "nightly"}));
@@ -39,14 +45,29 @@ fn waiting_follows_the_run_from_before_it_exists_to_its_end() {
     let api = Stub::new()
         .on("POST /events", 202, &accepted())
         .on(&format!("GET /api/runs/{RUN}/watch"), 404, &not_found())
-        .on_watch(RUN, &[
-            ("run", &run("waiting", 0, None)),
-            ("run", &run("running", 1, Some("running"))),
-            ("run", &succeeded()),
-            ("end", &end("success")),
-        ])
+        .on_watch(
+            RUN,
+            &[
+                ("run", &run("waiting", 0, None)),
+                ("run", &run("running", 1, Some("running"))),
+                ("run", &succeeded()),
+                ("end", &end("success")),
+            ],
+        )
         .on(&format!("GET /api/runs/{RUN}"), 200, &succeeded());
-    assert_snapshot!(api.honk("migrate my-dataset --wait"), @"");
+    assert_snapshot!(api.honk("migrate my-dataset --wait"), @r#"
+    exit 0
+    --- stdout
+    RUN                    DATASET     WORKFLOW         STATE    CREATED               DURATION  ATTEMPTS  OBJECTS     BYTES
+    r0123456789abcdef0123  my-dataset  migrate-dataset  success  2026-01-02 03:04:05Z     3.2 s         3       10  40.0 KiB
+    --- stderr
+    my-dataset: waiting for another run of the same dataset
+    my-dataset: validate: success
+    my-dataset: migrate: running, attempt 1 by migrate-1
+    my-dataset: migrate: success, 10 objects, 40.0 KiB
+    my-dataset: notify: success
+    my-dataset: run success
+    "#);
 }
 
 #[test]
@@ -55,7 +76,24 @@ fn a_migration_that_fails_leaves_with_1_and_says_why() {
         .on("POST /events", 202, &accepted())
         .on_watch(RUN, &[("run", &failed()), ("end", &end("failure"))])
         .on(&format!("GET /api/runs/{RUN}"), 200, &failed());
-    assert_snapshot!(api.honk("migrate my-dataset --wait"), @"");
+    assert_snapshot!(api.honk("migrate my-dataset --wait"), @r#"
+    exit 1
+    --- stdout
+    RUN                    DATASET     WORKFLOW         STATE    CREATED               DURATION  ATTEMPTS  OBJECTS  BYTES
+    r0123456789abcdef0123  my-dataset  migrate-dataset  failure  2026-01-02 03:04:05Z     3.2 s         3        -      -
+    --- stderr
+    my-dataset: validate: success
+    my-dataset: migrate: dead (target-missing: bucket `new` \u{1b}[31mis not there)
+    my-dataset: notify: skipped
+    my-dataset: run failure
+
+    error: the migration of my-dataset ended with failure
+    migrate failed in attempt 1 at 2026-01-02 03:04:08Z: target-missing
+      bucket `new` \u{1b}[31mis not there
+      The target bucket does not exist.
+    hint: Create it, then replay the dead letter.
+          to do it again: `honk dlq replay r0123456789abcdef0123.migrate`
+    "#);
     let json = api.json("migrate my-dataset --wait -o json");
     assert_eq!((&json[0]["id"], &json[0]["state"]), (&json!(RUN), &json!("failure")));
 }
@@ -77,5 +115,12 @@ fn an_event_that_becomes_a_dead_letter_ends_the_waiting() {
         api.replace("GET /api/dead-letters/event.0123456789abcdef", &dead_event(&json!({"id": event}).to_string()));
         honk.join().unwrap()
     });
-    assert_snapshot!(shown, @"");
+    assert_snapshot!(shown, @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot migrate my-dataset
+      caused by: the catalog has no `my-dataset` [dataset-unknown]
+    hint: Import its entity (`honk catalog import`), then replay the dead letter. It is dead letter event.0123456789abcdef.
+    "#);
 }

@@ -50,8 +50,8 @@ impl Stub {
         Self { address, state, _tasks: tasks, _runtime: runtime }
     }
 
-    /// Answers `request`, such as `GET /api/runs?limit=50`, with JSON. Several answers come one after the other, and the
-    /// last one again and again.
+    /// Answers `request`, such as `GET /api/runs?limit=50` with the query sorted, with JSON. Several answers come one
+    /// after the other, and the last one again and again.
     pub(crate) fn on(self, request: &str, status: u16, body: &Value) -> Self {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.answer(request, Answer { status, content_type: "application/json", body })
@@ -66,7 +66,10 @@ impl Stub {
     pub(crate) fn on_watch(self, run: &str, events: &[(&str, &Value)]) -> Self {
         let events = events.iter().map(|(name, data)| format!(": alive\n\nevent: {name}\ndata: {data}\n\n"));
         let body = events.collect();
-        self.answer(&format!("GET /api/runs/{run}/watch"), Answer { status: 200, content_type: "text/event-stream", body })
+        self.answer(
+            &format!("GET /api/runs/{run}/watch"),
+            Answer { status: 200, content_type: "text/event-stream", body },
+        )
     }
 
     fn answer(self, request: &str, answer: Answer) -> Self {
@@ -111,7 +114,11 @@ impl Stub {
 }
 
 async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response<String> {
-    let key = format!("{} {}", request.method(), request.uri());
+    let mut query: Vec<_> =
+        request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).collect();
+    query.sort_unstable();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let key = format!("{} {}{mark}{}", request.method(), request.uri().path(), query.join("&"));
     let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     let mut state = state.lock().unwrap();
     state.seen.push((key.clone(), String::from_utf8(body.to_vec()).unwrap()));
@@ -146,9 +153,13 @@ pub(crate) fn run(command: &mut Command, stdin: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Exit code, standard output and standard error.
+/// Exit code, standard output and standard error, without spaces at the ends of lines.
 pub(crate) fn show(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let text = |bytes: &[u8]| -> String {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let lines: Vec<_> = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        lines.concat()
+    };
     let code = output.status.code().map_or_else(|| output.status.to_string(), |code| code.to_string());
     format!("exit {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
 }

@@ -1,11 +1,12 @@
 //! Whether two objects have the same bytes: from their listings where possible, from their descriptions else, and in the
-//! end by reading both.
+//! end by reading them: one where a checksum of the other is known, else both.
 
-use futures_util::{TryStreamExt as _, pin_mut, try_join};
+use futures_util::{FutureExt as _, TryStreamExt as _, pin_mut, try_join};
 use honk_storage::{Algorithm, Checksum, ContentHasher, ObjectInfo, StorageError, Store};
 
 use super::engine::Engine;
 use super::error::CopyError;
+use super::transfer::open;
 
 /// What two listings' entries say about the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,60 +29,73 @@ pub(super) fn listed(source: &ObjectInfo, target: &ObjectInfo) -> Verdict {
 
 impl Engine<'_> {
     /// Whether the target's object makes a copy unnecessary. In doubt it does not.
-    pub(super) async fn is_there(&self, source: &ObjectInfo, target: &ObjectInfo) -> Result<bool, CopyError> {
+    pub(super) async fn is_there(
+        &self,
+        key: &str,
+        source: &ObjectInfo,
+        target: &ObjectInfo,
+    ) -> Result<bool, CopyError> {
         match listed(source, target) {
             Verdict::Equal => Ok(true),
             Verdict::Different => Ok(false),
             Verdict::Unknown if source.etag.md5().is_some() && target.etag.md5().is_some() => Ok(false),
-            Verdict::Unknown => match self.described_equal(source, target).await {
-                Ok(verdict) => Ok(verdict == Some(true)),
+            Verdict::Unknown => match self.read_equal(key, source, target).boxed().await {
                 // Gone or replaced between listing and description: the copy will find out which.
                 Err(CopyError::Storage(error)) if super::is_source_change(&error) => Ok(false),
-                Err(error) => Err(error),
+                other => other,
             },
         }
     }
 
-    /// Compares full-object checksums; `None` when the two share none. An object that is no longer the listed version
-    /// is different.
-    async fn described_equal(&self, source: &ObjectInfo, target: &ObjectInfo) -> Result<Option<bool>, CopyError> {
-        let heads = try_join!(
-            self.retrying(|| self.source.store.head(&source.key)),
-            self.retrying(|| self.target.store.head(&target.key)),
-        )?;
-        if heads.0.size != heads.1.size || heads.0.etag != source.etag || heads.1.etag != target.etag {
-            return Ok(Some(false));
+    /// The final word on two listed objects, whatever it costs.
+    pub(super) async fn proved_equal(
+        &self,
+        key: &str,
+        source: &ObjectInfo,
+        target: &ObjectInfo,
+    ) -> Result<bool, CopyError> {
+        match listed(source, target) {
+            Verdict::Equal => Ok(true),
+            Verdict::Different => Ok(false),
+            Verdict::Unknown if self.has_proof(key, &source.etag, &target.etag) => Ok(true),
+            Verdict::Unknown => self.read_equal(key, source, target).boxed().await,
         }
-        Ok(Checksum::agree(&heads.0.all_checksums(), &heads.1.all_checksums()))
     }
 
-    /// The final word on two listed objects, whatever it costs.
-    pub(super) async fn proved_equal(&self, source: &ObjectInfo, target: &ObjectInfo) -> Result<bool, CopyError> {
-        match listed(source, target) {
-            Verdict::Equal => return Ok(true),
-            Verdict::Different => return Ok(false),
-            Verdict::Unknown => {}
+    /// Compares the checksums that the stores keep of the whole objects, and where these have none in common, reads what
+    /// is necessary. An object that is no longer the listed version is different.
+    async fn read_equal(&self, key: &str, source: &ObjectInfo, target: &ObjectInfo) -> Result<bool, CopyError> {
+        let (from, to) = (&self.source.store, &self.target.store);
+        let heads = try_join!(self.retrying(|| from.head(&source.key)), self.retrying(|| to.head(&target.key)))?;
+        if heads.0.size != heads.1.size || heads.0.etag != source.etag || heads.1.etag != target.etag {
+            return Ok(false);
         }
-        if let Some(equal) = self.described_equal(source, target).await? {
+        let known = (heads.0.all_checksums(), heads.1.all_checksums());
+        if let Some(equal) = Checksum::agree(&known.0, &known.1) {
             return Ok(equal);
         }
-        tracing::debug!(key = source.key, bytes = source.size, "reading both sides to compare them");
-        let sums = try_join!(
-            self.retrying(|| sum(&self.source.store, source)),
-            self.retrying(|| sum(&self.target.store, target)),
-        )?;
-        Ok(sums.0 == sums.1)
+        tracing::debug!(key, bytes = source.size, "reading to compare");
+        let equal = match (known.0.first(), known.1.first()) {
+            (Some(known), _) => self.retrying(|| sum(to, target, known.algorithm)).await? == *known,
+            (None, Some(known)) => self.retrying(|| sum(from, source, known.algorithm)).await? == *known,
+            (None, None) => {
+                let sums = try_join!(
+                    self.retrying(|| sum(from, source, Algorithm::Sha256)),
+                    self.retrying(|| sum(to, target, Algorithm::Sha256)),
+                )?;
+                sums.0 == sums.1
+            }
+        };
+        if equal {
+            self.remember_proof(key, &source.etag, &target.etag);
+        }
+        Ok(equal)
     }
 }
 
-async fn sum(store: &Store, object: &ObjectInfo) -> Result<Checksum, StorageError> {
-    let if_match = Some(&object.etag).filter(|etag| !etag.as_str().is_empty());
-    let download = store.get(&object.key, None, if_match).await?;
-    if download.head.size != object.size {
-        return Err(store.corrupt("compare", &object.key, "the object's length is not the listed one"));
-    }
-    let mut hasher = ContentHasher::new(Algorithm::Sha256);
-    let chunks = download.into_stream();
+async fn sum(store: &Store, object: &ObjectInfo, algorithm: Algorithm) -> Result<Checksum, StorageError> {
+    let chunks = open(store, object, None).await?.into_stream();
+    let mut hasher = ContentHasher::new(algorithm);
     pin_mut!(chunks);
     while let Some(chunk) = chunks.try_next().await? {
         hasher.update(&chunk);

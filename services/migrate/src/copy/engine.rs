@@ -116,7 +116,7 @@ impl<'p> Engine<'p> {
         let pair = pair?;
         let Some(source) = pair.source else { return Ok(Outcome::NotOurs) };
         let there = match &pair.target {
-            Some(target) => self.is_there(&source, target).await?,
+            Some(target) => self.is_there(&pair.key, &source, target).await?,
             None => false,
         };
         let outcome = if there {
@@ -160,6 +160,8 @@ impl<'p> Engine<'p> {
             match self.cancel.run_until_cancelled(request()).await {
                 None => return Err(CopyError::Cancelled),
                 Some(Ok(answer)) => return Ok(answer),
+                // The same request cannot succeed, but a new upload can.
+                Some(Err(error)) if error.code() == Some("NoSuchUpload") => return Err(error.into()),
                 Some(Err(error)) => patience.wait(error, &self.cancel).await?,
             }
         }

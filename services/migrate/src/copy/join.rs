@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::pin::Pin;
 
 use futures_util::stream::{Stream, TryStreamExt as _, try_unfold};
+use futures_util::try_join;
 use honk_storage::ObjectInfo;
 
 use super::error::CopyError;
@@ -58,8 +59,7 @@ pub(super) fn pairs<'a>(
     let sides = (side(source), side(target), false);
     try_unfold(sides, |(mut source, mut target, started)| async move {
         if !started {
-            source.take().await?;
-            target.take().await?;
+            try_join!(source.take(), target.take())?;
         }
         let order = match (&source.next, &target.next) {
             (None, None) => return Ok(None),

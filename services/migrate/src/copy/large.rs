@@ -1,19 +1,28 @@
 //! Large objects between endpoints: ranged reads into the parts of one upload.
 //!
-//! Parts that fit into the byte budget are read and sent several at a time, and hashed in order as they arrive, so that the
-//! whole object is checked before the upload is completed. Larger parts pass through one after the other. An upload that
-//! cannot be completed is aborted, also when the caller cancels.
+//! Several parts are under way at a time, within the byte budget. Parts that fit into it are held, so that they can be sent
+//! again and be hashed in order; larger ones pass through. The whole object is checked before the upload is completed, and
+//! an upload that cannot be completed is aborted, also when the caller cancels.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use honk_storage::{ByteRange, Checksum, ErrorKind, ObjectInfo, Part, PartLayout, StorageError, Upload};
+use honk_storage::{
+    Algorithm, Attributes, ByteRange, Checksum, ErrorKind, ObjectHead, ObjectInfo, Part, PartLayout, StorageError,
+    Upload,
+};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::engine::Engine;
 use super::error::CopyError;
 use super::patience::Patience;
 use super::transfer::{Tap, Written, check, hasher_for, open};
+
+/// Room in the byte budget for a part that passes through: what sockets and channels hold of it.
+const PASSING: u64 = 1 << 20;
 
 /// How an object is cut into parts.
 #[derive(Clone, Copy)]
@@ -28,18 +37,47 @@ struct Job<'a> {
     object: &'a ObjectInfo,
     cut: Cut,
     upload: Upload,
-    evidence: Option<Checksum>,
+    /// A checksum of the source that those of the parts give together, in whatever order they come.
+    combined: Option<Checksum>,
+    /// What else the bytes are compared with, which takes them in order.
+    ordered: Option<Checksum>,
     /// Bytes of the parts that were sent.
     sent: AtomicU64,
 }
 
+/// A part in memory, with its room in the budget.
+struct Held {
+    number: i32,
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl<'a> Job<'a> {
+    fn new(object: &'a ObjectInfo, cut: Cut, upload: Upload, head: &ObjectHead) -> Self {
+        let combined = head.checksums.iter().find(|checksum| Some(checksum.algorithm) == upload.checksum()).cloned();
+        let ordered = if combined.is_some() { None } else { head.evidence() };
+        Self { object, cut, upload, combined, ordered, sent: AtomicU64::new(0) }
+    }
+}
+
+/// The checksum that the target is asked to keep: one that the source has, so that the two can be compared at any time.
+fn wanted_checksum(head: &ObjectHead) -> Algorithm {
+    let mut known = head.checksums.iter().map(|checksum| checksum.algorithm);
+    known.find(|algorithm| algorithm.combines()).unwrap_or(Algorithm::Crc64Nvme)
+}
+
+/// Whether beginning the whole upload again may help: damaged bytes, or an upload that somebody else aborted.
+fn is_worth_a_new_upload(error: &StorageError) -> bool {
+    error.kind() == ErrorKind::Corrupt || error.code() == Some("NoSuchUpload")
+}
+
 impl Engine<'_> {
-    /// Copies `object` in parts; damaged bytes begin the whole upload again.
+    /// Copies `object` in parts.
     pub(super) async fn copy_large(&self, object: &ObjectInfo, to: &str, cut: Cut) -> Result<Written, CopyError> {
         let mut patience = Patience::new(&self.settings);
         loop {
             match self.upload_whole(object, to, cut).await {
-                Err(CopyError::Storage(error)) if error.kind() == ErrorKind::Corrupt => {
+                Err(CopyError::Storage(error)) if is_worth_a_new_upload(&error) => {
                     patience.wait(error, &self.cancel).await?;
                 }
                 other => return other,
@@ -48,13 +86,17 @@ impl Engine<'_> {
     }
 
     async fn upload_whole(&self, object: &ObjectInfo, to: &str, cut: Cut) -> Result<Written, CopyError> {
-        let head = self.retrying(|| self.source.store.head(&object.key)).await?;
+        let (source, target) = (&self.source.store, &self.target.store);
+        let head = self.retrying(|| source.head(&object.key)).await?;
         if head.etag != object.etag || head.size != object.size {
-            return Err(self.source.store.changed("copy", &object.key, (&object.etag, &head.etag)).into());
+            return Err(source.changed("copy", &object.key, (&object.etag, &head.etag)).into());
         }
-        let evidence = head.evidence();
-        let upload = self.retrying(|| self.target.store.create_upload(to, &head.attributes)).await?;
-        let job = Job { object, cut, upload, evidence, sent: AtomicU64::new(0) };
+        let tagging = self.retrying(|| source.tagging_or_none(&object.key)).await?;
+        let attributes = Attributes { tagging, ..head.attributes.clone() };
+        target.clear_uploads(to).await;
+        let wanted = wanted_checksum(&head);
+        let upload = self.retrying(|| target.create_upload(to, &attributes, wanted)).await?;
+        let job = Job::new(object, cut, upload, &head);
         let done = self.fill(&job).await;
         if done.is_err() {
             self.progress.take_back_bytes(job.sent.load(Ordering::Relaxed));
@@ -66,11 +108,13 @@ impl Engine<'_> {
     }
 
     async fn fill(&self, job: &Job<'_>) -> Result<Written, CopyError> {
-        let tap = Tap::new(hasher_for(job.evidence.as_ref()));
+        let tap = Tap::new(hasher_for(job.ordered.as_ref()));
         let (parts, tap) = if job.cut.layout.part_size() <= self.settings.largest_buffer() {
-            (self.parts_buffered(job, &tap).await?, tap)
+            (self.parts_held(job, &tap).try_collect().await?, tap)
+        } else if job.ordered.is_none() {
+            (self.parts_passing(job).try_collect().await?, tap)
         } else {
-            self.parts_streamed(job, tap).await?
+            self.parts_in_turn(job, tap).boxed().await?
         };
         let proved = self.checked(job, &parts, &tap)?;
         let etag = self.retrying(|| job.upload.complete(&parts)).await?;
@@ -78,54 +122,84 @@ impl Engine<'_> {
         Ok(Written { etag, proved })
     }
 
-    /// Room for a part is taken in order and before it is read, so that an earlier part never waits for a later one.
-    async fn parts_buffered(&self, job: &Job<'_>, tap: &Tap) -> Result<Vec<Part>, CopyError> {
-        let downloads = stream::iter(job.cut.layout.parts())
-            .then(|(number, range)| {
-                async move { (number, range, self.budget.take(range.length).await) }.boxed()
-            })
-            .map(|(number, range, room)| {
-                let read = async move {
-                    let bytes = self.retrying(|| self.read_part(job.object, range)).await?;
-                    Ok::<_, CopyError>((number, bytes, room))
-                };
-                read.boxed()
-            })
-            .buffered(self.settings.parts_in_flight.max(1));
-        let uploads = downloads.map_ok(|(number, bytes, room)| {
-            tap.update(&bytes);
-            let send = async move {
-                let part = self.retrying(|| job.upload.part(number, bytes.clone())).await?;
-                self.count(job, bytes.len() as u64);
-                drop(room);
+    /// Parts that are read ahead, hashed in order and sent, several at a time.
+    ///
+    /// Nobody waits in a circle for room: it is given in the order in which it is asked for, and the parts of an upload ask
+    /// in their order, so the first unfinished part of every upload that holds room has its room.
+    fn parts_held<'a>(&'a self, job: &'a Job<'a>, tap: &'a Tap) -> BoxStream<'a, Result<Part, CopyError>> {
+        let at_a_time = self.settings.parts_in_flight.max(1);
+        let read = stream::iter(job.cut.layout.parts())
+            .map(move |(number, range)| self.read_held(job, number, range))
+            .buffered(at_a_time)
+            .inspect_ok(move |held| tap.update(&held.bytes));
+        read.map_ok(move |held| self.send_held(job, held)).try_buffered(at_a_time).boxed()
+    }
+
+    fn read_held<'a>(
+        &'a self,
+        job: &'a Job<'a>,
+        number: i32,
+        range: ByteRange,
+    ) -> BoxFuture<'a, Result<Held, CopyError>> {
+        let read = async move {
+            let room = self.budget.take(range.length).await;
+            let read = || async { open(&self.source.store, job.object, Some(range)).await?.collect().await };
+            let bytes = self.retrying(read).await?;
+            Ok::<_, CopyError>(Held { number, bytes, _room: room })
+        };
+        read.boxed()
+    }
+
+    fn send_held<'a>(&'a self, job: &'a Job<'a>, held: Held) -> BoxFuture<'a, Result<Part, CopyError>> {
+        let send = async move {
+            let part = self.retrying(|| job.upload.part(held.number, held.bytes.clone())).await?;
+            self.count(job, held.bytes.len() as u64);
+            Ok::<_, CopyError>(part)
+        };
+        send.boxed()
+    }
+
+    /// Parts that are too large to be held and need not come in order, several at a time.
+    fn parts_passing<'a>(&'a self, job: &'a Job<'a>) -> BoxStream<'a, Result<Part, CopyError>> {
+        let pass = move |(number, range): (i32, ByteRange)| {
+            let pass = async move {
+                let _room = self.budget.take(PASSING).await;
+                let (part, _tap) = self.pass(job, (number, range), None).await?;
                 Ok::<_, CopyError>(part)
             };
-            send.boxed()
-        });
-        uploads.try_buffered(self.settings.parts_in_flight.max(1)).try_collect().await
+            pass.boxed()
+        };
+        stream::iter(job.cut.layout.parts()).map(pass).buffered(self.settings.parts_in_flight.max(1)).boxed()
     }
 
-    async fn read_part(&self, object: &ObjectInfo, range: ByteRange) -> Result<Bytes, StorageError> {
-        open(&self.source.store, object, Some(range)).await?.collect().await
-    }
-
-    /// One part after the other, none of them held. A part that is tried again is hashed again from where it began.
-    async fn parts_streamed(&self, job: &Job<'_>, mut tap: Tap) -> Result<(Vec<Part>, Tap), CopyError> {
+    /// Parts that are too large to be held and are hashed in order: one after the other.
+    async fn parts_in_turn(&self, job: &Job<'_>, mut tap: Tap) -> Result<(Vec<Part>, Tap), CopyError> {
         let mut parts = Vec::new();
         for (number, range) in job.cut.layout.parts() {
-            let before = tap.hasher();
-            let once = || async {
-                let tap = Tap::new(before.clone());
-                let chunks = open(&self.source.store, job.object, Some(range)).await?.into_stream();
-                let part = job.upload.part_stream(number, range.length, tap.on(chunks)).await?;
-                Ok::<_, StorageError>((part, tap))
-            };
-            let (part, after) = self.retrying(once).await?;
-            self.count(job, range.length);
+            let _room = self.budget.take(PASSING).await;
+            let (part, after) = self.pass(job, (number, range), Some(&tap)).await?;
             parts.push(part);
             tap = after;
         }
         Ok((parts, tap))
+    }
+
+    /// Passes one part on. One that is tried again is hashed again from where it began.
+    async fn pass(
+        &self,
+        job: &Job<'_>,
+        (number, range): (i32, ByteRange),
+        before: Option<&Tap>,
+    ) -> Result<(Part, Tap), CopyError> {
+        let once = || async {
+            let tap = Tap::new(before.and_then(Tap::hasher));
+            let chunks = open(&self.source.store, job.object, Some(range)).await?.into_stream();
+            let part = job.upload.part_stream(number, range.length, tap.on(chunks)).await?;
+            Ok::<_, StorageError>((part, tap))
+        };
+        let passed = self.retrying(once).await?;
+        self.count(job, range.length);
+        Ok(passed)
     }
 
     fn count(&self, job: &Job<'_>, bytes: u64) {
@@ -133,19 +207,24 @@ impl Engine<'_> {
         self.progress.add_bytes(bytes);
     }
 
-    /// Whether the bytes read are proved to be the source's: by its MD5 or checksum, or by the `ETag` that its own parts
+    /// Whether the bytes read are proved to be the source's: by its checksum or MD5, or by the `ETag` that its own parts
     /// make.
     fn checked(&self, job: &Job<'_>, parts: &[Part], tap: &Tap) -> Result<bool, CopyError> {
-        let store = &self.source.store;
-        if check(store, &job.object.key, job.evidence.as_ref(), tap.hasher())? {
+        let (store, key) = (&self.source.store, &job.object.key);
+        let damaged = |made: &str, known: &str| -> Result<bool, CopyError> {
+            Err(store.corrupt("read", key, format!("the parts read make {made}, not {known}")).into())
+        };
+        match (&job.combined, Part::checksum_of(parts)) {
+            (Some(known), Some(made)) if made == *known => return Ok(true),
+            (Some(known), Some(made)) => return damaged(&made.value, &known.value),
+            _ => {}
+        }
+        if check(store, key, job.ordered.as_ref(), tap.hasher())? {
             return Ok(true);
         }
         match Part::etag_of(parts) {
             Some(made) if job.cut.mirrors && made == job.object.etag => Ok(true),
-            Some(made) if job.cut.mirrors => {
-                let detail = format!("the parts read make {}, not {}", made.as_str(), job.object.etag.as_str());
-                Err(store.corrupt("read", &job.object.key, detail).into())
-            }
+            Some(made) if job.cut.mirrors => damaged(made.as_str(), job.object.etag.as_str()),
             _ => Ok(false),
         }
     }

@@ -1,9 +1,10 @@
-//! How long to keep trying: bounded in tries and in time, with pauses that grow and differ between workers.
+//! How long to keep trying: bounded in tries and in time, with pauses that grow and differ between workers. A store that asks
+//! for patience gets it for as long as there is time, because how often it was asked says nothing about its health.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
-use honk_storage::StorageError;
+use honk_storage::{ErrorKind, StorageError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,11 +32,15 @@ impl Patience {
     /// Waits before the next try, or gives the error back when there is none.
     pub(super) async fn wait(&mut self, error: StorageError, cancel: &CancellationToken) -> Result<(), CopyError> {
         let pause = jittered(self.pause, random_fraction());
-        if !error.is_retryable() || self.attempts_left == 0 || Instant::now() + pause >= self.until {
+        let throttled = error.kind() == ErrorKind::Throttled;
+        let used_up = self.attempts_left == 0 && !throttled;
+        if !error.is_retryable() || used_up || Instant::now() + pause >= self.until {
             return Err(error.into());
         }
         tracing::debug!(%error, ?pause, attempts_left = self.attempts_left, "trying again");
-        self.attempts_left -= 1;
+        if !throttled {
+            self.attempts_left -= 1;
+        }
         self.pause = (self.pause * 2).min(self.longest);
         cancel.run_until_cancelled(tokio::time::sleep(pause)).await.ok_or(CopyError::Cancelled)
     }

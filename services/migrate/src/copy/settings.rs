@@ -20,7 +20,7 @@ pub struct CopySettings {
     pub part_size: u64,
     /// Bytes of a part of a server-side copy, where the source's own parts do not decide.
     pub copy_part_size: u64,
-    /// Tries of one request or transfer.
+    /// Tries of one request or transfer; those that a store refused for being too many do not count.
     pub attempts: u32,
     /// Time in which one request or transfer may be tried again, in milliseconds.
     pub retry_budget_ms: u64,
@@ -53,6 +53,6 @@ impl Default for CopySettings {
 impl CopySettings {
     /// The most bytes that are held as one piece; larger ones stream through.
     pub(super) fn largest_buffer(&self) -> u64 {
-        self.buffer_bytes / 4
+        self.buffer_bytes / 2
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt as _};
-use honk_storage::{ByteRange, Checksum, ContentHasher, Download, Etag, ObjectInfo, PartLayout, StorageError, Store};
+use futures_util::{FutureExt as _, Stream, TryStreamExt as _};
+use honk_storage::{
+    Attributes, ByteRange, Checksum, ContentHasher, Download, Etag, ObjectHead, ObjectInfo, PartLayout, StorageError,
+    Store,
+};
 
 use super::engine::Engine;
 use super::error::CopyError;
@@ -80,22 +83,31 @@ pub(super) async fn open(
     Ok(download)
 }
 
+/// What a copy keeps of an object that is being read; its tags cost a request, where it has some.
+async fn tagged(store: &Store, key: &str, head: &ObjectHead) -> Result<Attributes, StorageError> {
+    let mut attributes = head.attributes.clone();
+    if head.tag_count.is_some_and(|count| count > 0) {
+        attributes.tagging = store.tagging_or_none(key).await?;
+    }
+    Ok(attributes)
+}
+
 impl Engine<'_> {
     /// Copies one version; fails with `Changed` or `NoSuchKey` when the source no longer has it.
     pub(super) async fn copy_version(&self, key: &str, object: &ObjectInfo) -> Result<(), CopyError> {
         let to = format!("{}{key}", self.target.prefix);
         let layout = self.source_layout(object).await?;
         let written = if self.one_endpoint {
-            let written = self.copy_inside(object, &to, layout).await?;
+            let written = self.copy_inside(object, &to, layout).boxed().await?;
             self.progress.add_bytes(object.size);
             written
         } else if let Some(cut) = self.parts_wanted(object, layout) {
-            self.copy_large(object, &to, cut).await?
+            self.copy_large(object, &to, cut).boxed().await?
         } else {
             let written = if object.size <= self.settings.largest_buffer() {
-                self.copy_small(object, &to).await?
+                self.copy_small(object, &to).boxed().await?
             } else {
-                self.copy_streaming(object, &to).await?
+                self.copy_streaming(object, &to).boxed().await?
             };
             self.progress.add_bytes(object.size);
             written
@@ -151,7 +163,8 @@ impl Engine<'_> {
                 hasher.update(&bytes);
             }
             let proved = check(&self.source.store, &object.key, evidence.as_ref(), hasher)?;
-            let etag = self.target.store.put_small(to, bytes, &head.attributes).await?;
+            let attributes = tagged(&self.source.store, &object.key, &head).await?;
+            let etag = self.target.store.put_small(to, bytes, &attributes).await?;
             Ok::<_, StorageError>(Written { etag, proved })
         };
         self.retrying(once).await
@@ -165,7 +178,8 @@ impl Engine<'_> {
             let evidence = head.evidence();
             let tap = Tap::new(hasher_for(evidence.as_ref()));
             let chunks = tap.on(download.into_stream());
-            let etag = self.target.store.put_stream(to, object.size, chunks, &head.attributes).await?;
+            let attributes = tagged(&self.source.store, &object.key, &head).await?;
+            let etag = self.target.store.put_stream(to, object.size, chunks, &attributes).await?;
             let proved = check(&self.source.store, &object.key, evidence.as_ref(), tap.hasher())?;
             Ok::<_, StorageError>(Written { etag, proved })
         };

@@ -61,7 +61,7 @@ impl Engine<'_> {
         if source.size != target.size {
             return Ok(Finding::Wrong { key, reason: "its size differs" });
         }
-        match self.is_proved(&key, &source, &target).await {
+        match self.proved_equal(&key, &source, &target).await {
             Ok(true) => Ok(Finding::Proved),
             Ok(false) => Ok(Finding::Wrong { key, reason: "its checksum differs" }),
             Err(CopyError::Storage(error)) if super::is_source_change(&error) => {
@@ -69,12 +69,5 @@ impl Engine<'_> {
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn is_proved(&self, key: &str, source: &ObjectInfo, target: &ObjectInfo) -> Result<bool, CopyError> {
-        if self.has_proof(key, &source.etag, &target.etag) {
-            return Ok(true);
-        }
-        Box::pin(self.proved_equal(source, target)).await
     }
 }

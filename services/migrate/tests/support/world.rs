@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use honk_local::s3::{S3Options, S3Server, Storage};
 use honk_migrate::copy::{CopyError, CopyPlan, CopyReport, CopySettings, Progress, migrate_objects};
-use honk_storage::{Attributes, Credentials, Place, StorageConfig, Store, Stores};
+use honk_storage::{Algorithm, Attributes, Credentials, Place, StorageConfig, Store, Stores};
 use tokio_util::sync::CancellationToken;
 
 pub const MIB: usize = 1 << 20;
@@ -72,7 +72,8 @@ impl World {
     }
 
     pub async fn put_source_in_parts(&self, key: &str, parts: &[Bytes]) {
-        let upload = self.source.create_upload(&self.source_place.key(key), &attributes()).await.unwrap();
+        let key = self.source_place.key(key);
+        let upload = self.source.create_upload(&key, &attributes(), Algorithm::Crc64Nvme).await.unwrap();
         let mut sent = Vec::new();
         for (number, bytes) in (1..).zip(parts) {
             sent.push(upload.part(number, bytes.clone()).await.unwrap());
@@ -91,8 +92,8 @@ impl World {
     }
 
     pub fn be_impatient(&mut self) {
-        self.config.stall_timeout_ms = 300;
-        self.config.request_timeout_ms = 2_000;
+        self.config.stall_timeout_ms = 200;
+        self.config.request_timeout_ms = 1_000;
     }
 
     /// Every object of the source is at the target, byte for byte.
@@ -111,7 +112,7 @@ impl World {
 fn storage_config() -> StorageConfig {
     let (access_key, secret_key) = (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned());
     let credentials = Credentials { access_key, secret_key, session_token: None };
-    StorageConfig { credentials: Some(credentials), ..StorageConfig::default() }
+    StorageConfig { credentials: Some(credentials), request_backoff_ms: 1, ..StorageConfig::default() }
 }
 
 async fn start() -> S3Server {

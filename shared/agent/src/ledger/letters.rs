@@ -5,8 +5,9 @@ use std::time::Duration;
 use honk_bus::{BusError, Message, Publication};
 use honk_protocol::dead::{DeadLetter, HEADER_TRACEPARENT, StoredDeadLetter};
 use honk_protocol::name::{DatasetName, JobName, RunId};
-use honk_protocol::run::{Refusal, RunEvent};
-use honk_protocol::subject::{DeadSubject, EVENT_ONBOARD};
+use honk_protocol::run::{Failure, Fence, Refusal, RunEvent};
+use honk_protocol::settle::Failed;
+use honk_protocol::subject::{DeadSubject, EVENT_ONBOARD, EventKey, JobSubject};
 use honk_protocol::topology;
 use honk_service::TraceParent;
 
@@ -38,14 +39,72 @@ impl From<BusError> for LetterError {
     }
 }
 
-/// A dead letter as it is stored. Repeating it is recognised by the original's sequence.
-pub fn dead_letter_publication(letter: &DeadLetter, payload: bytes::Bytes) -> Publication {
-    let id = format!("dead.{}.{}", letter.original_subject, letter.original_sequence);
-    let message = Publication::new(letter.subject.to_string(), payload).message_id(id);
-    letter.headers().into_iter().fold(message, |message, (name, value)| message.header(name, value))
-}
-
 impl Ledger {
+    /// Stores a dead letter: the message as it was, and why it lies there. A repeat is recognised by the message's sequence.
+    pub async fn write_letter(
+        &self,
+        message: &Message,
+        subject: DeadSubject,
+        dataset: Option<String>,
+        (attempts, failed): (u32, &Failed),
+    ) -> Result<(), LedgerError> {
+        let letter = DeadLetter {
+            subject,
+            reason: failed.reason,
+            fault: failed.fault,
+            error: failed.message.clone(),
+            attempts,
+            original_subject: message.subject.clone(),
+            original_sequence: message.sequence,
+            dataset,
+            trace: message.headers.get(HEADER_TRACEPARENT).unwrap_or_default().to_owned(),
+        };
+        let id = format!("dead.{}.{}", letter.original_subject, letter.original_sequence);
+        let mut stored = Publication::new(letter.subject.to_string(), message.payload.clone()).message_id(id);
+        for (name, value) in message.headers.pairs().filter(|(name, _)| is_event_attribute(name)) {
+            stored = stored.header(name, value);
+        }
+        for (name, value) in letter.headers() {
+            stored = stored.header(name, value);
+        }
+        self.bus.publish(stored).await?;
+        Ok(())
+    }
+
+    /// Dead-letters a message that no agent could make an attempt at. If its subject names a job that is due, the job is dead with it.
+    pub async fn bury(&self, message: &Message, attempts: u32, failed: &Failed) -> Result<(), LedgerError> {
+        let Some((recorded, said)) = self.victim(message).await? else {
+            let key = EventKey::of_message(message.sequence, message.time.as_nanosecond());
+            return self.write_letter(message, DeadSubject::Message { key }, None, (attempts, failed)).await;
+        };
+        let subject = DeadSubject::Job { pool: said.pool, run: said.run, job: said.job.clone() };
+        let dataset = recorded.run.dataset.to_string();
+        self.write_letter(message, subject, Some(dataset), (attempts, failed)).await?;
+        let known = recorded.run.job(&said.job).map_or(0, |job| job.attempt);
+        let fence = Fence { generation: said.generation, attempt: attempts.max(known) };
+        let Failed { reason, fault, message, .. } = failed.clone();
+        let failure = Failure { reason, fault, message, attempt: fence.attempt, at: self.clock.now() };
+        let trace = Trace::of_run(&recorded.run);
+        match self.advance(recorded, &RunEvent::Died { job: said.job, fence, failure }, &trace).await {
+            Ok(_) | Err(LedgerError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The due job that a message's subject names.
+    async fn victim(&self, message: &Message) -> Result<Option<(Recorded, JobSubject)>, LedgerError> {
+        let Ok(said) = message.subject.parse::<JobSubject>() else { return Ok(None) };
+        match self.find(&said.run).await {
+            Ok(recorded) => {
+                let due =
+                    recorded.run.job(&said.job).is_some_and(|job| job.is_due() && job.generation == said.generation);
+                Ok(due.then_some((recorded, said)))
+            }
+            Err(LedgerError::NoRun(_) | LedgerError::Unreadable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads a dead letter by its subject.
     pub async fn letter(&self, subject: &DeadSubject) -> Result<(StoredDeadLetter, Message), LetterError> {
         let message = self.bus.last(topology::DEAD, &subject.to_string()).await?;
@@ -125,6 +184,11 @@ impl Ledger {
             }
         }
     }
+}
+
+/// A binary event's attributes are in its headers: without them it would be another event.
+fn is_event_attribute(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("ce-")
 }
 
 fn dataset_of(stored: &StoredDeadLetter) -> Result<DatasetName, LetterError> {

@@ -216,18 +216,18 @@ pub(super) fn v1(store: &Store, input: &ListObjectsInput) -> S3Result<ListObject
 mod tests {
     use super::*;
 
-    fn index(keys: &[&str]) -> BTreeMap<String, ()> {
-        keys.iter().map(|key| ((*key).to_owned(), ())).collect()
+    fn index(keys: &[&str]) -> BTreeMap<String, u8> {
+        keys.iter().map(|key| ((*key).to_owned(), 0)).collect()
     }
 
     /// Everything a client sees that pages with this limit: keys, and prefixes with a star.
-    fn walk(index: &BTreeMap<String, ()>, prefix: &str, delimiter: Option<&str>, limit: usize) -> Vec<String> {
+    fn walk(index: &BTreeMap<String, u8>, prefix: &str, delimiter: Option<&str>, limit: usize) -> Vec<String> {
         let (mut seen, mut after) = (Vec::new(), String::new());
         loop {
             let page = page(index, &Query { prefix, delimiter, after: &after, limit });
             assert!(page.keys.len() + page.prefixes.len() <= limit);
             let prefixes = page.prefixes.into_iter().map(|prefix| format!("{prefix}*"));
-            let mut names: Vec<String> = page.keys.into_iter().map(|(key, ())| key).chain(prefixes).collect();
+            let mut names: Vec<String> = page.keys.into_iter().map(|(key, _)| key).chain(prefixes).collect();
             names.sort();
             seen.extend(names);
             match page.next {

@@ -109,6 +109,25 @@ async fn a_line_cut_off_by_a_crash_is_dropped_and_a_damaged_one_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_copy_journalled_after_its_sources_deletion_keeps_the_body() {
+    let s3 = Fixture::on_disk().await;
+    let (root, journal) = (s3.root(), s3.root().join("journal.jsonl"));
+    s3.put("source", "shared").await;
+    let Fixture { server, folder, .. } = s3;
+    server.stop().await;
+    // As when a copy has read its source, which is deleted before the copy is recorded.
+    let lines = fs::read_to_string(&journal).unwrap();
+    let put = lines.lines().find(|line| line.contains("\"key\":\"source\"")).unwrap();
+    let gone = r#"{"object_gone":{"bucket":"data","key":"source"}}"#;
+    let copy = put.replace("\"key\":\"source\"", "\"key\":\"copy\"");
+    fs::write(&journal, format!("{lines}{gone}\n{copy}\n")).unwrap();
+    let server = serve(Storage::Disk(root)).await.unwrap();
+    let s3 = Fixture { client: client_of(&server), server, folder };
+    assert_eq!(s3.keys().await, ["copy"]);
+    assert_eq!(s3.read("copy").await, b"shared");
+}
+
+#[tokio::test]
 async fn a_folder_belongs_to_one_server_at_a_time() {
     let s3 = Fixture::on_disk().await;
     let error = serve(Storage::Disk(s3.root())).await.unwrap_err();

@@ -32,7 +32,7 @@ async fn an_unsigned_request_is_refused(s3: &Fixture) {
 
 async fn a_presigned_url_works_until_it_is_changed(s3: &Fixture) {
     s3.put("k", "presigned body").await;
-    let config = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let config = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
     let signed = s3.client.get_object().bucket(BUCKET).key("k").presigned(config).await.unwrap();
     let target = signed.uri().strip_prefix(&s3.server.url()).unwrap().to_owned();
     let host = s3.server.address();

@@ -10,21 +10,22 @@ use crate::fixture::{BUCKET, Fixture, noise};
 const OBJECTS: usize = 10_000;
 const IN_FLIGHT: usize = 64;
 
+#[expect(clippy::print_stdout, reason = "a measurement is for reading")]
 async fn measure(s3: &Fixture, storage: &str) {
     let body = noise(4_096, 1);
     let puts = (0..OBJECTS).map(|i| s3.put_later(i, body.clone()));
-    let rate = time(puts).await;
+    let put_rate = time(puts).await;
     let copies = (0..OBJECTS).map(|i| {
         let copy = s3.client.copy_object().bucket(BUCKET).key(format!("copy/{i:06}"));
         async move { drop(copy.copy_source(format!("data/put/{i:06}")).send().await.unwrap()) }
     });
-    let copied = time(copies).await;
+    let copy_rate = time(copies).await;
     let heads = (0..OBJECTS).map(|i| {
         let head = s3.client.head_object().bucket(BUCKET).key(format!("copy/{i:06}"));
         async move { drop(head.send().await.unwrap()) }
     });
-    let headed = time(heads).await;
-    println!("{storage}: {rate:.0} puts/s, {copied:.0} copies/s, {headed:.0} heads/s, client included");
+    let head_rate = time(heads).await;
+    println!("{storage}: {put_rate:.0} puts/s, {copy_rate:.0} copies/s, {head_rate:.0} heads/s, client included");
 }
 
 impl Fixture {

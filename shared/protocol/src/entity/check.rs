@@ -39,7 +39,11 @@ pub(super) fn document(document: Value) -> Result<Entity, Vec<EntityProblem>> {
     let mut faults = Faults::default();
     match document.as_object() {
         Some(root) => check_root(root, &mut faults),
-        None => faults.add_with_fix("", format!("the document is {}, not an entity", kind_of(&document)), "an entity begins with `apiVersion:`"),
+        None => faults.add_with_fix(
+            "",
+            format!("the document is {}, not an entity", kind_of(&document)),
+            "an entity begins with `apiVersion:`",
+        ),
     }
     if faults.0.is_empty() {
         // A shape that the checks above do not look at, such as a link's `title` that is a list.

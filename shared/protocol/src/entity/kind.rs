@@ -156,7 +156,11 @@ fn a_reference(path: &str, value: &Value, kind: Option<&str>, namespace: &str, f
     match EntityRef::parse(text, kind, namespace) {
         Ok(_) => {}
         Err(error @ EntityRefError::NoKind) => {
-            faults.add_with_fix(path, format!("{error}, and here there is none by default"), "write `KIND:NAME`, such as `component:my-service`");
+            faults.add_with_fix(
+                path,
+                format!("{error}, and here there is none by default"),
+                "write `KIND:NAME`, such as `component:my-service`",
+            );
         }
         Err(error @ EntityRefError::Form) => {
             faults.add_with_fix(path, error.to_string(), "such as `data-team` or `user:default/jane`");

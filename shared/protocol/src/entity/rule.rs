@@ -4,8 +4,7 @@ use crate::name::DatasetName;
 
 pub(super) const API_VERSION: &str = "must be a version, with or without a DNS name and `/` before it";
 pub(super) const KIND: &str = "must be a letter, then letters or digits, at most 63 in all";
-pub(super) const NAME: &str =
-    "must be 1 to 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends";
+pub(super) const NAME: &str = "must be 1 to 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends";
 pub(super) const NAMESPACE: &str =
     "must be 1 to 63 lower-case letters, digits or `-`, with a letter or digit at both ends";
 pub(super) const KEY: &str =

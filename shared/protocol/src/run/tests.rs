@@ -20,9 +20,9 @@ fn run_id(text: &str) -> RunId {
 
 /// A run of these jobs, each with those it needs.
 fn create(jobs: &[(&str, &[&str])], waiting: bool) -> (Run, Vec<Effect>) {
-    let jobs = jobs.iter().map(|(job, needs)| {
-        (name(job), PoolName::default_pool(), needs.iter().map(|need| name(need)).collect())
-    });
+    let jobs = jobs
+        .iter()
+        .map(|(job, needs)| (name(job), PoolName::default_pool(), needs.iter().map(|need| name(need)).collect()));
     let new = NewRun {
         id: run_id("run"),
         dataset: "d".parse().expect("a dataset's name"),

@@ -1,5 +1,5 @@
 //! What `honk doctor` asks NATS. A server introduces itself to whoever connects, before any log-in, with its version and
-//! whether it has JetStream (NATS client protocol, `INFO`); so this needs neither credentials nor a client.
+//! whether it has `JetStream` (NATS client protocol, `INFO`); so this needs neither credentials nor a client.
 
 use std::time::Duration;
 
@@ -70,7 +70,11 @@ fn judge(address: &str, info: &Info) -> Vec<Check> {
     checks.push(if *jetstream {
         Check::ok("jetstream", "it is on")
     } else {
-        Check::fail("jetstream", "it is off", "start nats-server with `-js`, or with `jetstream {}` in its configuration")
+        Check::fail(
+            "jetstream",
+            "it is off",
+            "start nats-server with `-js`, or with `jetstream {}` in its configuration",
+        )
     });
     if *max_payload < 1024 * 1024 {
         let message = format!("messages may have {max_payload} bytes, and a run record up to 1 MiB");

@@ -98,7 +98,9 @@ fn what_backstage_refuses_is_refused_at_its_place() {
     ] {
         assert_eq!(paths(with(pointer, value)), [path], "{pointer}");
     }
-    for missing in ["/apiVersion", "/kind", "/metadata", "/metadata/name", "/spec", "/spec/type", "/spec/lifecycle", "/spec/owner"] {
+    for missing in
+        ["/apiVersion", "/kind", "/metadata", "/metadata/name", "/spec", "/spec/type", "/spec/lifecycle", "/spec/owner"]
+    {
         assert_eq!(paths(without(missing)), [missing[1..].replace('/', ".")], "{missing}");
     }
     for other in [json!(null), json!([]), json!("text")] {
@@ -128,10 +130,13 @@ fn all_faults_of_a_document_are_told_each_with_what_to_do() {
     });
     let problems = Entity::check(document).expect_err("it has faults");
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    assert_eq!(told[..2], [
-        "extra: is not a key of an entity (only `apiVersion`, `kind`, `metadata` and `spec` are allowed here)",
-        "kind: `component` is not a kind that Backstage knows (write `kind: Component`)",
-    ]);
+    assert_eq!(
+        told[..2],
+        [
+            "extra: is not a key of an entity (only `apiVersion`, `kind`, `metadata` and `spec` are allowed here)",
+            "kind: `component` is not a kind that Backstage knows (write `kind: Component`)",
+        ]
+    );
     assert!(told[2].starts_with("metadata.name: `-` must be 1 to 63"), "{told:?}");
     assert_eq!(told[3..], ["metadata.annotations.a: must be a text, and is a number (quote it: `\"1\"`)"]);
 }
@@ -154,8 +159,19 @@ fn json_values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 4, |inner| {
         let key = prop_oneof![
             "[a-z/]{1,8}",
-            prop::sample::select(vec!["name", "namespace", "labels", "annotations", "tags", "links", "url", "type", "owner", "dependsOn"])
-                .prop_map(str::to_owned),
+            prop::sample::select(vec![
+                "name",
+                "namespace",
+                "labels",
+                "annotations",
+                "tags",
+                "links",
+                "url",
+                "type",
+                "owner",
+                "dependsOn"
+            ])
+            .prop_map(str::to_owned),
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

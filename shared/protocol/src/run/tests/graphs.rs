@@ -49,7 +49,8 @@ impl Plan {
         let names: Vec<String> = (0..self.needs.len()).map(job_name).collect();
         let needs: Vec<Vec<&str>> =
             self.needs.iter().map(|needs| needs.iter().map(|need| names[*need].as_str()).collect()).collect();
-        let jobs: Vec<(&str, &[&str])> = names.iter().map(String::as_str).zip(needs.iter().map(Vec::as_slice)).collect();
+        let jobs: Vec<(&str, &[&str])> =
+            names.iter().map(String::as_str).zip(needs.iter().map(Vec::as_slice)).collect();
         let (run, effects) = create(&jobs, false);
         let mut play = Play { run, due: Vec::new(), dispatched: BTreeMap::new(), finished: 0 };
         play.take(effects);
@@ -86,7 +87,9 @@ impl Play {
         for job in &self.run.jobs {
             assert!(is_reachable(self.run.state, job.state), "{}/{} after {event:?}", self.run.state, job.state);
         }
-        assert!(matches!(self.run.apply(event, NOW), Err(Refusal::Already)) || matches!(event, RunEvent::Retrying { .. }));
+        assert!(
+            matches!(self.run.apply(event, NOW), Err(Refusal::Already)) || matches!(event, RunEvent::Retrying { .. })
+        );
     }
 
     /// Ends whatever is due, in the plan's order, until nothing is.

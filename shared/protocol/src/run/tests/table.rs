@@ -148,15 +148,13 @@ fn outcome(run: &Run, event: &RunEvent) -> String {
             return "fenced".into();
         }
     };
-    let mut words = format!("{}/{}", next.state, next.jobs[1].state);
-    for effect in effects {
-        words += &match effect {
-            Effect::Dispatch { job, generation, .. } => format!("+{job}.{generation}"),
-            Effect::Finished => "+finished".into(),
-            Effect::Promote(_) => "+promote".into(),
-        };
-    }
-    words
+    let mut words = vec![format!("{}/{}", next.state, next.jobs[1].state)];
+    words.extend(effects.into_iter().map(|effect| match effect {
+        Effect::Dispatch { job, generation, .. } => format!("{job}.{generation}"),
+        Effect::Finished => "finished".into(),
+        Effect::Promote(_) => "promote".into(),
+    }));
+    words.join("+")
 }
 
 /// The rows of a table that is read as text: its words, by line.
@@ -191,7 +189,8 @@ fn attempt_event(word: &str, fence: Fence) -> RunEvent {
 fn fences(known: Fence) -> [Vec<Fence>; 4] {
     let Fence { generation, attempt } = known;
     let of = |generation, attempt| Fence { generation, attempt };
-    let older = if generation == 0 { vec![] } else { vec![of(generation, attempt - 1), of(generation - 1, attempt + 9)] };
+    let older =
+        if generation == 0 { vec![] } else { vec![of(generation, attempt - 1), of(generation - 1, attempt + 9)] };
     let newer = vec![of(generation, attempt + 1), of(generation, attempt + 9)];
     [older, vec![known], newer, vec![of(generation + 1, 0), of(generation + 1, attempt)]]
 }
@@ -256,7 +255,8 @@ fn other_events_move_a_record_along_the_edges_of_the_table_alone() {
 #[test]
 fn a_job_that_the_run_does_not_have_moves_nothing() {
     let record = record(RunState::Running, JobState::Ready);
-    let event = RunEvent::Completed { job: name("b"), fence: Fence { generation: 1, attempt: 1 }, outputs: Outputs::new() };
+    let event =
+        RunEvent::Completed { job: name("b"), fence: Fence { generation: 1, attempt: 1 }, outputs: Outputs::new() };
     assert_eq!(outcome(&record, &event), "no");
 }
 

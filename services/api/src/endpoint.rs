@@ -1,0 +1,67 @@
+//! All routes. Each is one file: its handler, what can go wrong, and its tests.
+
+mod discard_dead_letter;
+mod import_catalog;
+mod list_datasets;
+mod list_dead_letters;
+mod list_runs;
+mod list_workflows;
+mod post_event;
+mod put_location;
+mod register_workflow;
+mod replay_dead_letter;
+mod show_dataset;
+mod show_dead_letter;
+mod show_location;
+mod show_run;
+mod show_workflow;
+mod watch_run;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use honk_protocol::event::MAX_EVENT_BYTES;
+use honk_service::admin;
+
+use crate::guard::{Requests, no_method, no_route, watch_over};
+use crate::state::Api;
+
+/// Some twenty thousand entities; a larger catalog is sent in parts.
+const MAX_IMPORT_BYTES: usize = 4 * 1024 * 1024;
+
+/// The text is stored together with its name and hash, in one message.
+const MAX_WORKFLOW_BYTES: usize = 256 * 1024;
+
+/// Everything else is a few lines.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The public routes, and the probes and metrics.
+pub fn router(api: Api) -> Router {
+    let limit = DefaultBodyLimit::max;
+    let requests = Requests::new(&api.metrics);
+    let probes = admin::router(api.health.clone(), api.metrics.clone());
+    Router::new()
+        .route("/events", post(post_event::handle).layer(limit(MAX_EVENT_BYTES)))
+        .route("/api/catalog/import", post(import_catalog::handle).layer(limit(MAX_IMPORT_BYTES)))
+        .route("/api/datasets", get(list_datasets::handle))
+        .route("/api/datasets/{name}", get(show_dataset::handle))
+        .route("/api/datasets/{name}/location", get(show_location::handle).put(put_location::handle))
+        .route(
+            "/api/workflows",
+            get(list_workflows::handle).post(register_workflow::handle).layer(limit(MAX_WORKFLOW_BYTES)),
+        )
+        .route("/api/workflows/{name}", get(show_workflow::handle))
+        .route("/api/runs", get(list_runs::handle))
+        .route("/api/runs/{id}", get(show_run::handle))
+        .route("/api/runs/{id}/watch", get(watch_run::handle))
+        .route("/api/dead-letters", get(list_dead_letters::handle))
+        .route("/api/dead-letters/{id}", get(show_dead_letter::handle).delete(discard_dead_letter::handle))
+        .route("/api/dead-letters/{id}/replay", post(replay_dead_letter::handle))
+        .with_state(api)
+        .merge(probes)
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(requests, watch_over))
+}

@@ -1,0 +1,35 @@
+//! `GET /api/datasets/{name}`: a dataset, where it lies, and its newest run.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use honk_protocol::entity::{Entity, WORKFLOW};
+use honk_protocol::name::{DatasetName, WorkflowName};
+use honk_protocol::subject::location_key;
+
+use crate::problem::ApiError;
+use crate::state::Api;
+use crate::wire::{DatasetView, LocationView, RunView};
+
+pub(super) async fn handle(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<DatasetView>, ApiError> {
+    let name = DatasetName::new(name)?;
+    let entity = api.dataset(&name).await?;
+    let whole = serde_json::to_value(&*entity).ok();
+    Ok(Json(DatasetView { entity: whole, ..view(&api, &entity) }))
+}
+
+/// The dataset without its entity.
+pub(super) fn view(api: &Api, entity: &Entity) -> DatasetView {
+    let name = &entity.metadata.name;
+    let location = api.locations.get(&location_key(name));
+    let last_run = api.runs.newest_of(name);
+    DatasetView {
+        name: name.clone(),
+        reference: entity.reference().to_string(),
+        owner: entity.owner().map(|owner| owner.to_string()),
+        workflow: entity.annotation(WORKFLOW).and_then(|name| WorkflowName::new(name).ok()),
+        do_not_migrate: entity.forbids_migration(),
+        entity: None,
+        location: location.map(|location| LocationView::new(name, &location)),
+        last_run: last_run.map(|run| Box::new(RunView::new(&run, api.clock.now()))),
+    }
+}

@@ -1,0 +1,76 @@
+//! What a measurement says.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Figures of a measurement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Report {
+    /// Chains that came to their end.
+    pub(crate) runs: usize,
+    /// Chains that came to their end in a second.
+    pub(crate) chains_per_s: f64,
+    /// Half of the chains took at most this long, in milliseconds, from publishing the event to the run's end.
+    pub(crate) p50_ms: f64,
+    /// 99 of 100 chains took at most this long.
+    pub(crate) p99_ms: f64,
+    /// CPU time per chain, server and Honk together, in microseconds.
+    pub(crate) cpu_us_per_chain: f64,
+    /// Of that the server's; none for a server that is not one's own.
+    pub(crate) server_cpu_us_per_chain: Option<f64>,
+    /// Of that Honk's, the publisher of the events included.
+    pub(crate) honk_cpu_us_per_chain: f64,
+}
+
+impl Report {
+    /// From the chains' durations, in rising order.
+    pub(crate) fn new(latencies: &[Duration], elapsed: Duration, honk: Duration, server: Option<Duration>) -> Self {
+        let runs = latencies.len().max(1);
+        let chains = f64::from(u32::try_from(runs).unwrap_or(u32::MAX));
+        let micros = |time: Duration| round(time.as_secs_f64() * 1e6 / chains);
+        let quantile = |hundredths: usize| {
+            let rank = (runs * hundredths).div_ceil(100).saturating_sub(1);
+            round(latencies.get(rank).map_or(0.0, |time| time.as_secs_f64() * 1e3))
+        };
+        Self {
+            runs: latencies.len(),
+            chains_per_s: round(chains / elapsed.as_secs_f64()),
+            p50_ms: quantile(50),
+            p99_ms: quantile(99),
+            cpu_us_per_chain: micros(honk + server.unwrap_or_default()),
+            server_cpu_us_per_chain: server.map(micros),
+            honk_cpu_us_per_chain: micros(honk),
+        }
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let server = self.server_cpu_us_per_chain.map_or_else(|| "not measured".to_owned(), |us| format!("{us} µs"));
+        format!(
+            "{} chains: {} chains/s\none chain: p50 {} ms, p99 {} ms\nCPU per chain: {} µs (server {server}, Honk {} µs)",
+            self.runs, self.chains_per_s, self.p50_ms, self.p99_ms, self.cpu_us_per_chain, self.honk_cpu_us_per_chain,
+        )
+    }
+}
+
+/// To a tenth: more would be noise.
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_and_rates_are_of_the_chains_that_ended() {
+        let latencies: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        let report =
+            Report::new(&latencies, Duration::from_secs(2), Duration::from_millis(10), Some(Duration::from_millis(20)));
+        assert_eq!((report.runs, report.chains_per_s), (100, 50.0));
+        assert_eq!((report.p50_ms, report.p99_ms), (50.0, 99.0));
+        assert_eq!((report.cpu_us_per_chain, report.server_cpu_us_per_chain), (300.0, Some(200.0)));
+        assert_eq!(report.honk_cpu_us_per_chain, 100.0);
+    }
+}

@@ -1,0 +1,221 @@
+//! An event becomes a run: decoded, its workflow found, its record created, its first jobs published, and only then
+//! acknowledged. What can never become a run is dead-lettered with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use honk_agent::ledger::{Created, Trace};
+use honk_agent::workflows::{WorkflowError, Workflows};
+use honk_agent::{Ledger, LedgerError, failpoint, persist};
+use honk_bus::{Delivery, Message, Mirror};
+use honk_protocol::dead::HEADER_TRACEPARENT;
+use honk_protocol::entity::{Entity, WORKFLOW};
+use honk_protocol::event::{EventError, OnboardEvent};
+use honk_protocol::name::{DatasetName, RunId, WorkflowHash, WorkflowName};
+use honk_protocol::reason::Reason;
+use honk_protocol::run::{EventRef, NewRun, WorkflowRef};
+use honk_protocol::settle::Failed;
+use honk_protocol::subject::{DeadSubject, EventKey, dataset_key, workflow_name_key};
+use honk_protocol::workflow::WorkflowPointer;
+use honk_service::{Metrics, TraceParent, trace_context};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use tracing::Instrument;
+
+/// An event that was delivered more often kills whoever takes it.
+const MOST_DELIVERIES: u32 = 10;
+
+/// The pause before an event is delivered again that could not be handled now.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Makes runs of events.
+#[derive(Debug)]
+pub struct Intake {
+    ledger: Ledger,
+    catalog: Mirror<Entity>,
+    workflows: Mirror<serde_json::Value>,
+    versions: Workflows,
+    default_workflow: WorkflowName,
+    events: Family<Vec<(&'static str, &'static str)>, Counter>,
+}
+
+/// Why an event does not become a run.
+#[derive(Debug, thiserror::Error)]
+enum IntakeError {
+    /// It never will as it is.
+    #[error("{}", .0.message)]
+    Rejected(Failed),
+    /// It may later.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// It may later.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowError),
+}
+
+impl From<EventError> for IntakeError {
+    fn from(error: EventError) -> Self {
+        Self::Rejected(Failed::reject(error.reason(), error.to_string()))
+    }
+}
+
+impl From<honk_bus::BusError> for IntakeError {
+    fn from(error: honk_bus::BusError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+impl Intake {
+    /// With its copies of the catalog and of the workflows' current versions.
+    pub fn new(
+        ledger: Ledger,
+        catalog: Mirror<Entity>,
+        workflows: Mirror<serde_json::Value>,
+        default_workflow: WorkflowName,
+        metrics: &Metrics,
+    ) -> Self {
+        let versions = Workflows::new(ledger.bus().clone());
+        let events = metrics.register("events", "Events by what became of them", Family::default());
+        Self { ledger, catalog, workflows, versions, default_workflow, events }
+    }
+
+    /// Handles one event and settles its delivery.
+    pub async fn handle(self: Arc<Self>, delivery: Delivery) {
+        let brought = delivery.message.headers.get(HEADER_TRACEPARENT).and_then(|text| TraceParent::parse(text).ok());
+        let span = tracing::info_span!(
+            "process",
+            otel.name = "process honk.event.dataset_onboard",
+            otel.kind = "consumer",
+            messaging.system = "nats",
+            messaging.operation.name = "process",
+            messaging.operation.type = "process",
+            messaging.destination.template = "honk.event.dataset_onboard",
+            messaging.nats.delivery_count = delivery.delivered,
+            run = tracing::field::Empty,
+            dataset = tracing::field::Empty,
+            trace_id = tracing::field::Empty,
+        );
+        trace_context::set_parent(&span, brought.as_ref(), true);
+        // Where nobody brings a trace and none is exported, the run still has an id to be found by.
+        let trace = trace_context::current(&span).or(brought).unwrap_or_else(TraceParent::random);
+        self.handle_in_span(delivery, trace).instrument(span).await;
+    }
+
+    async fn handle_in_span(&self, delivery: Delivery, trace: TraceParent) {
+        let result = if delivery.delivered > MOST_DELIVERIES {
+            let message = format!("{} deliveries ended without a result", delivery.delivered - 1);
+            Err(IntakeError::Rejected(Failed::reject(Reason::AgentLost, message)))
+        } else {
+            self.accept(&delivery.message, &trace).await
+        };
+        let settled = match result {
+            Ok(created) => {
+                self.count(if matches!(created, Created::New(_)) { "new" } else { "repeated" });
+                delivery.ack().await
+            }
+            Err(IntakeError::Rejected(failed)) => self.reject(delivery, &failed).await,
+            Err(error) => {
+                tracing::warn!(%error, "the event cannot be handled now");
+                delivery.give_back(PAUSE).await
+            }
+        };
+        failpoint::hit("after-ack");
+        if let Err(error) = settled {
+            tracing::debug!(%error, "settling was not answered; the event comes again and changes nothing");
+        }
+    }
+
+    /// The event's run, made or found.
+    async fn accept(&self, message: &Message, trace: &TraceParent) -> Result<Created, IntakeError> {
+        let fallback = fallback_id(message);
+        let event = OnboardEvent::decode(&message.payload, |name| message.headers.get(name), &fallback)?;
+        let span = tracing::Span::current();
+        let id = event.run_id();
+        span.record("run", id.as_str());
+        span.record("dataset", event.dataset.as_str());
+        span.record("trace_id", trace.trace_id());
+        let new = self.plan(event, id, trace).await?;
+        failpoint::hit("before-record");
+        let trace = Trace::new(*trace);
+        Ok(persist(|| self.ledger.create(new.clone(), &trace)).await?)
+    }
+
+    async fn plan(&self, event: OnboardEvent, id: RunId, trace: &TraceParent) -> Result<NewRun, IntakeError> {
+        let entity = self.entity(&event.dataset).await?;
+        let named = event.workflow.map(Ok).or_else(|| entity.annotation(WORKFLOW).map(WorkflowName::new));
+        let name = match named.transpose() {
+            Ok(name) => name.unwrap_or_else(|| self.default_workflow.clone()),
+            Err(error) => {
+                let message = format!("annotation `{WORKFLOW}`: {error}");
+                return Err(IntakeError::Rejected(Failed::reject(Reason::WorkflowUnknown, message)));
+            }
+        };
+        let hash = self.current_version(&name).await?;
+        let workflow = self.versions.get(&hash).await?;
+        let jobs = workflow.jobs.iter().map(|job| (job.name.clone(), job.pool.clone(), job.needs.clone())).collect();
+        Ok(NewRun {
+            id,
+            dataset: event.dataset,
+            workflow: WorkflowRef { name, hash },
+            event: EventRef { source: event.source, id: event.id },
+            trace: trace.to_string(),
+            jobs,
+        })
+    }
+
+    /// From the copy, or from the server if the copy does not have it yet.
+    async fn entity(&self, dataset: &DatasetName) -> Result<Arc<Entity>, IntakeError> {
+        let key = dataset_key(dataset);
+        if let Some(entity) = self.catalog.get(&key) {
+            return Ok(entity);
+        }
+        let stored = self.ledger.bus().catalog().get(&key).await?;
+        let entity = stored.and_then(|entry| serde_json::from_slice(&entry.value).ok()).map(Arc::new);
+        let unknown = || Failed::reject(Reason::DatasetUnknown, format!("no dataset `{dataset}` is in the catalog"));
+        entity.ok_or_else(|| IntakeError::Rejected(unknown()))
+    }
+
+    async fn current_version(&self, name: &WorkflowName) -> Result<WorkflowHash, IntakeError> {
+        let key = workflow_name_key(name);
+        let copied = self.workflows.get(&key).and_then(|value| serde_json::from_value(value["hash"].clone()).ok());
+        if let Some(hash) = copied {
+            return Ok(hash);
+        }
+        let stored = self.ledger.bus().workflows().get(&key).await?;
+        let pointer = stored.and_then(|entry| serde_json::from_slice::<WorkflowPointer>(&entry.value).ok());
+        let unknown = || Failed::reject(Reason::WorkflowUnknown, format!("no workflow `{name}` is registered"));
+        pointer.map(|pointer| pointer.hash).ok_or_else(|| IntakeError::Rejected(unknown()))
+    }
+
+    /// Copies the event to the dead letters, and then has the server forget it.
+    async fn reject(&self, delivery: Delivery, failed: &Failed) -> Result<(), honk_bus::BusError> {
+        let message = &delivery.message;
+        tracing::warn!(reason = %failed.reason, error = failed.message, "the event is dead-lettered");
+        let key = EventKey::of_message(message.sequence, message.time.as_nanosecond());
+        let dataset = OnboardEvent::decode(&message.payload, |name| message.headers.get(name), "-").ok();
+        let dataset = dataset.map(|event| event.dataset.to_string());
+        let about = (delivery.delivered, failed);
+        let subject = DeadSubject::Event { key };
+        let write = || self.ledger.write_letter(message, subject.clone(), dataset.clone(), about);
+        match persist(write).await {
+            Ok(()) => {
+                self.count("rejected");
+                delivery.terminate(failed.reason.code()).await
+            }
+            Err(error) => {
+                tracing::error!(%error, "the event could not be dead-lettered");
+                delivery.give_back(PAUSE).await
+            }
+        }
+    }
+
+    fn count(&self, result: &'static str) {
+        self.events.get_or_create(&vec![("result", result)]).inc();
+    }
+}
+
+/// The identity of an event that brings none: what its publisher said makes it the same message, else the message itself.
+fn fallback_id(message: &Message) -> String {
+    let said = message.headers.get("Nats-Msg-Id").map(ToOwned::to_owned);
+    said.unwrap_or_else(|| format!("{}.{}", message.sequence, message.time.as_nanosecond()))
+}

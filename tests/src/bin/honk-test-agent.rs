@@ -1,0 +1,50 @@
+//! An agent of the `default` pool whose actions misbehave: one panics, one kills its own process as a defect or the kernel
+//! would.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use honk_agent::{Action, JobContext, start};
+use honk_protocol::run::Outputs;
+use honk_protocol::settle::Failed;
+use honk_service::config::NoSettings;
+use honk_service::{Context, Failure};
+use rustix::process::{Signal, getpid, kill_process};
+
+struct Panics;
+struct Kills;
+
+#[async_trait]
+impl Action for Panics {
+    fn name(&self) -> &'static str {
+        "test/panic"
+    }
+
+    async fn run(&self, job: &JobContext) -> Result<Outputs, Failed> {
+        panic!("asked for by {}", job.dataset());
+    }
+}
+
+#[async_trait]
+impl Action for Kills {
+    fn name(&self) -> &'static str {
+        "test/kill"
+    }
+
+    async fn run(&self, _job: &JobContext) -> Result<Outputs, Failed> {
+        if let Err(error) = kill_process(getpid(), Signal::KILL) {
+            panic!("still alive: {error}");
+        }
+        std::future::pending().await
+    }
+}
+
+async fn serve(context: Context<NoSettings>) -> Result<(), Failure> {
+    let bus = start::connect(&context).await?;
+    start::serve(&context, bus, ("default", 4), vec![Arc::new(Panics), Arc::new(Kills)]).await
+}
+
+fn main() -> ExitCode {
+    honk_service::main("honk-test-agent", serve)
+}

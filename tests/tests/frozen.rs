@@ -1,0 +1,49 @@
+//! A frozen agent loses its job to another; what it brings when it wakes up counts for nothing.
+
+use honk_protocol::run::JobState;
+use honk_testkit::proxy::Request;
+use honk_testkit::runs::job;
+use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
+
+#[tokio::test]
+async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
+    let harness = Harness::start().await;
+    let hold = |request: &Request<'_>| if request.reads_object() { Fault::Hold } else { Fault::None };
+    let slow = FaultProxy::before(&harness.s3.url(), hold).await;
+    let dataset = harness.dataset_between("big", 8, (&slow.url(), &harness.s3.url())).await;
+    let _others = [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &[]));
+    let frozen = harness.spawn(Service::Migrate, &[]);
+
+    let run = harness.migrate(&dataset).await;
+    let begun = harness.run_when(&run, "is being migrated", |run| job(run, "migrate").state == JobState::Running).await;
+    let agent = job(&begun, "migrate").agent.clone().unwrap();
+    assert!(agent.ends_with(&format!(":{}", frozen.pid())), "{agent}");
+    eventually("the first read waits", PATIENCE, || async {
+        (slow.holding() > 0).then_some(()).ok_or(slow.requests().to_string())
+    })
+    .await;
+    frozen.sigstop();
+    let since = tokio::time::Instant::now();
+
+    let other = harness.spawn(Service::Migrate, &[]);
+    let taken = harness.run_when(&run, "is taken over", |run| job(run, "migrate").attempt == 2).await;
+    assert!(job(&taken, "migrate").agent.as_ref().unwrap().ends_with(&format!(":{}", other.pid())));
+    slow.release();
+    let record = harness.succeed(std::slice::from_ref(&run), PATIENCE).await.remove(0);
+    assert_eq!(job(&record, "migrate").attempt, 2, "the second attempt is the one that counts");
+
+    // Three ack waits, so that nothing of the server's patience is left.
+    tokio::time::sleep_until(since + 3 * harness.ack_wait).await;
+    frozen.sigcont();
+    let series = "honk_attempts_total{pool=\"migrate\",outcome=\"fenced\"}";
+    eventually("the late result is refused", PATIENCE, || async {
+        if frozen.counter(series).await == 1 { Ok(()) } else { Err(frozen.metrics().await) }
+    })
+    .await;
+
+    let after = harness.runs().await.remove(&run).unwrap();
+    assert_eq!(after, record, "the record did not move any more");
+    harness.assert_migrated(&dataset, &run).await;
+    assert_eq!((harness.location_writes().await, harness.notices().await), (2, 1), "one cut-over, one notice");
+    harness.finish().await;
+}

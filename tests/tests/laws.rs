@@ -1,0 +1,102 @@
+//! The laws of every action, checked on the one that moves bytes: done twice, broken off anywhere, cancelled midway.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use honk_agent::registry::Registry;
+use honk_agent::{Action, JobContext};
+use honk_migrate::action::Migrate;
+use honk_migrate::copy::CopySettings;
+use honk_migrate::metrics::MigrateMetrics;
+use honk_protocol::name::{PoolName, RunId, WorkflowHash};
+use honk_protocol::run::{EventRef, Fence, NewRun, Outputs, Run, WorkflowRef};
+use honk_service::{Clock, Metrics};
+use honk_testkit::law::{Case, cancelled_midway, crashed_anywhere, delivered_twice};
+use honk_testkit::{Dataset, Fault, FaultProxy, Harness};
+use tokio_util::sync::CancellationToken;
+
+/// A dataset of its own between two stores, and a run of its own to migrate it.
+struct Migration<'h> {
+    harness: &'h Harness,
+    action: Arc<dyn Action>,
+    dataset: Dataset,
+    run: Arc<Run>,
+}
+
+/// Makes migrations, each of another dataset.
+struct Migrations<'h> {
+    harness: &'h Harness,
+    target: String,
+    made: AtomicU32,
+}
+
+impl<'h> Migrations<'h> {
+    async fn make(&self) -> Migration<'h> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let name = format!("set-{number}");
+        let dataset = self.harness.dataset_between(&name, 3, (&self.harness.s3.url(), &self.target)).await;
+        let new = NewRun {
+            id: RunId::of_event("test", &name),
+            dataset: dataset.name.clone(),
+            workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
+            event: EventRef { source: "test".into(), id: name },
+            trace: String::new(),
+            jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![])],
+        };
+        let clock = Clock::system();
+        let migrate = Migrate {
+            registry: Registry::new(&self.harness.bus, clock.clone()),
+            stores: self.harness.stores.clone(),
+            settings: CopySettings::default(),
+            metrics: MigrateMetrics::register(&Metrics::new()),
+        };
+        let run = Arc::new(Run::create(new, false, clock.now()).0);
+        Migration { harness: self.harness, action: Arc::new(migrate), dataset, run }
+    }
+}
+
+#[async_trait]
+impl Case for Migration<'_> {
+    fn action(&self) -> Arc<dyn Action> {
+        Arc::clone(&self.action)
+    }
+
+    fn job(&self, attempt: u32) -> JobContext {
+        JobContext {
+            run: Arc::clone(&self.run),
+            job: "migrate".parse().unwrap(),
+            fence: Fence { generation: 1, attempt },
+            with: std::collections::BTreeMap::new(),
+            cancelled: CancellationToken::new(),
+            progress: Arc::default(),
+        }
+    }
+
+    async fn check(&self, outputs: &Outputs) {
+        assert_eq!(outputs["objects"], 3);
+        self.harness.assert_migrated(&self.dataset, &self.run.id).await;
+    }
+}
+
+#[tokio::test]
+async fn a_migration_keeps_the_laws_of_every_action() {
+    let harness = Harness::start().await;
+    // Another spelling of the same server would be copied inside it; a proxy is another server.
+    let proxy = FaultProxy::before(&harness.s3.url(), |_| Fault::None).await;
+    let migrations = Migrations { harness: &harness, target: proxy.url(), made: AtomicU32::new(0) };
+    let twice = migrations.make().await;
+    delivered_twice_but_for_counts(&twice).await;
+    let crashes = crashed_anywhere(async || migrations.make().await).await;
+    let cancels = cancelled_midway(async || migrations.make().await).await;
+    println!("broken off {crashes} times, cancelled {cancels} times");
+    assert!(crashes > 5 && cancels > 5, "it has more points of waiting than that");
+    assert_eq!(harness.location_writes().await, 2 * u64::from(migrations.made.load(Ordering::Relaxed)));
+    harness.finish().await;
+}
+
+/// What was copied before is not copied again, so that only this count differs.
+async fn delivered_twice_but_for_counts(case: &Migration<'_>) {
+    let counts = ["copied", "already_there"];
+    delivered_twice(case, |outputs| outputs.retain(|name, _| !counts.contains(&name.as_str()))).await;
+}
