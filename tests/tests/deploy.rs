@@ -190,12 +190,13 @@ async fn a_cluster_from_these_files_keeps_what_it_acknowledged_when_a_node_dies(
     let (producer, api) = (cluster.connect("producer").await, cluster.connect("api").await);
     let event = || Publication::new(EVENT_ONBOARD, "{}").message_id("one");
     cluster.eventually("publishing", || producer.publish(event())).await;
-    let revision = cluster.eventually("writing", || api.locations().put("d", "here")).await;
+    let locations = api.locations();
+    let revision = cluster.eventually("writing", || locations.put("d", "here")).await;
 
     cluster.kill_a_node().await;
     let again = cluster.eventually("publishing with two nodes", || producer.publish(event())).await;
     assert!(again.duplicate, "the first one is remembered");
-    let entry = cluster.eventually("reading with two nodes", || async { api.locations().get("d").await }).await.unwrap();
+    let entry = cluster.eventually("reading with two nodes", || locations.get("d")).await.unwrap();
     assert_eq!((entry.revision, entry.value.as_ref()), (revision, b"here".as_slice()));
-    cluster.eventually("writing with two nodes", || api.locations().update("d", "there", revision)).await;
+    cluster.eventually("writing with two nodes", || locations.update("d", "there", revision)).await;
 }

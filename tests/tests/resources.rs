@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use honk_storage::{Attributes, Place};
+use honk_storage::{Algorithm, Attributes, Place};
+use honk_testkit::datasets::content;
 use honk_testkit::harness::{TARGET_BUCKET, s3};
-use honk_testkit::{Harness, PATIENCE, Process, Service, datasets};
+use honk_testkit::{Dataset, Harness, PATIENCE, Process, Service};
 use serde_json::json;
 
 const MIB: u64 = 1 << 20;
@@ -52,7 +53,7 @@ async fn a_migrate_agent_stays_small_while_it_copies_a_large_object_between_two_
     let there = harness.stores.open(&Place::new(TARGET_BUCKET, "").at(far.url())).await.unwrap();
     there.create_bucket().await.unwrap();
     let here = harness.store("old").await;
-    let upload = here.create_upload("large/object.bin", &Attributes::default()).await.unwrap();
+    let upload = here.create_upload("large/object.bin", &Attributes::default(), Algorithm::Crc64Nvme).await.unwrap();
     let mut parts = Vec::new();
     for number in 1..=PARTS {
         let byte = u8::try_from(number).unwrap();
@@ -62,7 +63,7 @@ async fn a_migrate_agent_stays_small_while_it_copies_a_large_object_between_two_
     upload.complete(&parts).await.unwrap();
     harness.import("large", "Resource", &json!({}), &json!({ "type": "dataset", "owner": "team" })).await;
     harness.locate("large", (&harness.s3.url(), &far.url())).await;
-    let dataset = datasets::Dataset { name: "large".parse().unwrap() };
+    let dataset = Dataset { name: "large".parse().unwrap() };
 
     let _others = [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &[]));
     let migrate = harness.spawn(Service::Migrate, &[]);
@@ -71,8 +72,8 @@ async fn a_migrate_agent_stays_small_while_it_copies_a_large_object_between_two_
     let (_, highest) = migrate.memory();
     println!("migrate: at most {} MiB while it copied {} MiB", highest / MIB, PARTS * PART / MIB);
     assert!(highest < COPY_MEMORY, "{} MiB", highest / MIB);
-    let (old, new) = (datasets::content(&here, "large/").await, datasets::content(&there, "large/").await);
-    assert_eq!((old.len(), &old), (1, &new));
+    let (old, new) = (content(&here, "large/").await, content(&there, "large/").await);
+    assert_eq!((new.len(), &new), (1, &old));
     assert_eq!(harness.location(&dataset).await.run, Some(run));
     harness.finish().await;
 }

@@ -12,7 +12,6 @@ use std::pin::Pin;
 use honk_service::{Context, Failure};
 use tokio::task::JoinSet;
 
-pub(crate) use self::keys::Keys;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::parts::{Nats, context, provision, start_nats};
 pub(crate) use self::whole::{Addresses, System, SystemOptions, start_s3, storage_settings};

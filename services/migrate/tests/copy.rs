@@ -46,9 +46,10 @@ async fn one_server_copies_by_itself_and_keeps_attributes_also_in_parts() {
 
 #[tokio::test]
 async fn large_objects_go_in_parts_and_are_proved_by_what_was_hashed() {
-    let world = World::two_servers().await;
+    let mut world = World::two_servers().await;
+    world.settings.part_size = 5 * MIB as u64;
     let attributes = world::attributes();
-    world.put_source("large", random(37 * MIB + 11), &attributes).await;
+    world.put_source("large", random(20 * MIB + 11), &attributes).await;
     let report = world.migrate().await.unwrap();
     assert_eq!((report.copied, report.parts, report.verified), (1, 5, 1));
     let head = world.target.head(&world.target_place.key("large")).await.unwrap();

@@ -40,7 +40,8 @@ async fn world() -> World {
     for index in 0..5 {
         world.put_source(&format!("small-{index}"), random(2_000 + index), &Attributes::default()).await;
     }
-    world.put_source("large", random(18 * MIB), &Attributes::default()).await;
+    world.put_source("large", random(5 * MIB + 1_000), &Attributes::default()).await;
+    (world.settings.multipart_threshold, world.settings.part_size) = (MIB as u64, 5 * MIB as u64);
     world.be_impatient();
     world
 }

@@ -62,6 +62,8 @@ enum BeginError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Workflow(#[from] WorkflowError),
+    #[error("a replica answered with an older record than the message brings")]
+    Stale,
 }
 
 impl Agent {
@@ -127,6 +129,9 @@ impl Agent {
         let mut known = Recorded { run: message.run, revision: message.revision };
         if !first {
             known = self.ledger.get(&known.run.dataset, &known.run.id).await?;
+            if known.revision < message.revision {
+                return Err(BeginError::Stale);
+            }
         }
         let Some(job) = known.run.job(&message.job) else { return Ok(Beginning::Done(known, trace)) };
         if job.generation > fence.generation || !job.is_due() {

@@ -36,7 +36,7 @@ pub const INTAKE: &str = "intake";
 /// Durable consumer of advisories.
 pub const WATCHER: &str = "watcher";
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// How long finished runs are remembered if they succeeded; a repeat of their event within it is recognised.
 pub const KEEP_SUCCESS: Duration = DAY.saturating_mul(30);

@@ -164,7 +164,9 @@ mod tests {
         limiter.served();
         limiter.served();
         assert_eq!(fill(&limiter).len(), 3);
-        (0..100).for_each(|_| limiter.served());
+        for _ in 0..100 {
+            limiter.served();
+        }
         assert_eq!(fill(&limiter).len(), 4);
     }
 

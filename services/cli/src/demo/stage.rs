@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use honk_api::wire::{EventAccepted, ImportAnswer, LocationView, WorkflowRegistered};
 use honk_protocol::event::OnboardEvent;
 use honk_protocol::name::{DatasetName, RunId};
-use honk_storage::{Attributes, Place, Store, Stores};
+use honk_storage::{Algorithm, Attributes, Place, Store, Stores};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ async fn put(store: &Store, key: String, object: &SampleObject) -> Result<(), Cl
         return put.map(drop).map_err(|error| failed("write an object", &error));
     }
     let written = async {
-        let upload = store.create_upload(&key, &attributes).await?;
+        let upload = store.create_upload(&key, &attributes, Algorithm::Crc64Nvme).await?;
         let mut parts = Vec::new();
         for (number, offset) in (1..).zip((0..object.size()).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX))) {
             parts.push(upload.part(number, object.chunk(offset)).await?);

@@ -80,7 +80,7 @@ impl System {
     pub(crate) async fn start(options: SystemOptions, context: Context<NoSettings>) -> Result<Self, CliError> {
         let folder = |name: &str| make_folder(&options.state.join(name));
         let keys = Keys::load_or_make(&make_folder(&options.state)?)?;
-        let s3 = start_s3(options.s3_listen, Storage::Disk(folder("s3")?), &keys).await?;
+        let s3 = start_s3_as_before(&options, &folder("s3")?, &keys).await?;
         let nats = start_nats(options.nats.clone(), &folder("nats")?).await?;
         let bus = provision(&nats.url(), &Settings::default()).await?;
         let mut context = context;
@@ -122,6 +122,19 @@ pub(crate) fn storage_settings(keys: &Keys) -> StorageSettings {
         secret_key: Some(keys.s3_secret_key.clone().into()),
         ..StorageSettings::default()
     }
+}
+
+/// Registered locations name the store by its address: where none is asked for, it listens where it did before.
+async fn start_s3_as_before(options: &SystemOptions, folder: &Path, keys: &Keys) -> Result<S3Server, CliError> {
+    let (path, mut listen) = (options.state.join("s3-port"), options.s3_listen);
+    let before = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+    if let (0, Some(port)) = (listen.port(), before) {
+        listen.set_port(port);
+    }
+    let server = start_s3(listen, Storage::Disk(folder.to_owned()), keys).await?;
+    let written = std::fs::write(&path, format!("{}\n", server.address().port()));
+    written.map_err(|error| CliError::failed(format!("cannot write {}", path.display())).caused_by(&error))?;
+    Ok(server)
 }
 
 async fn start_services(

@@ -4,7 +4,6 @@
 //! their `ETag`s alone; the others by what was hashed while copying, by checksums, or by reading both sides.
 
 use futures_util::{FutureExt as _, StreamExt as _, pin_mut};
-use honk_storage::ObjectInfo;
 use honk_storage::listing::Surveyor;
 
 use super::CopyReport;

@@ -1,5 +1,6 @@
 //! An HTTP proxy before an S3 server that misbehaves on request. A test says, per request, what goes wrong; everything else
 //! passes. Each request has a connection of its own, so that a fault harms one request only.
+#![allow(dead_code, unreachable_pub, reason = "each test file has it as a module and uses its share")]
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
 //! Two places with S3 servers behind them, and shorthand for what the tests do with them.
-#![allow(dead_code, reason = "each test file uses its share")]
+#![allow(dead_code, unreachable_pub, reason = "each test file has it as a module and uses its share")]
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;

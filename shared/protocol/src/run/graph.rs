@@ -48,8 +48,8 @@ impl Run {
                 None
             }
         };
-        let pending = self.jobs.iter().enumerate().filter(|(_, job)| job.state == JobState::Pending);
-        pending.filter_map(|(index, job)| decided(job).map(|state| (index, state))).next()
+        let mut pending = self.jobs.iter().enumerate().filter(|(_, job)| job.state == JobState::Pending);
+        pending.find_map(|(index, job)| decided(job).map(|state| (index, state)))
     }
 
     fn state_of(&self, name: &JobName) -> Option<JobState> {
