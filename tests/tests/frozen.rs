@@ -1,6 +1,6 @@
 //! A frozen agent loses its job to another; what it brings when it wakes up counts for nothing.
 
-use honk_protocol::run::JobState;
+use honk_protocol::run::{Job, JobState};
 use honk_testkit::proxy::Request;
 use honk_testkit::runs::job;
 use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
@@ -26,18 +26,21 @@ async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     let since = tokio::time::Instant::now();
 
     let other = harness.spawn(Service::Migrate, &[]);
-    let taken = harness.run_when(&run, "is taken over", |run| job(run, "migrate").attempt == 2).await;
-    assert!(job(&taken, "migrate").agent.as_ref().unwrap().ends_with(&format!(":{}", other.pid())));
+    // The server may offer it to the frozen agent again, which asked for more before it froze; each time it waits in vain.
+    let others = format!(":{}", other.pid());
+    let is_others = |job: &Job| job.attempt > 1 && job.agent.as_ref().is_some_and(|agent| agent.ends_with(&others));
+    let taken = harness.run_when(&run, "is taken over", |run| is_others(job(run, "migrate"))).await;
+    let counts = job(&taken, "migrate").attempt;
     slow.release();
     let record = harness.succeed(std::slice::from_ref(&run), PATIENCE).await.remove(0);
-    assert_eq!(job(&record, "migrate").attempt, 2, "the second attempt is the one that counts");
+    assert_eq!(job(&record, "migrate").attempt, counts, "the other agent's attempt is the one that counts");
 
     // Three ack waits, so that nothing of the server's patience is left.
     tokio::time::sleep_until(since + 3 * harness.ack_wait).await;
     frozen.sigcont();
     let series = "honk_attempts_total{pool=\"migrate\",outcome=\"fenced\"}";
     eventually("the late result is refused", PATIENCE, || async {
-        if frozen.counter(series).await == 1 { Ok(()) } else { Err(frozen.metrics().await) }
+        if frozen.counter(series).await > 0 { Ok(()) } else { Err(frozen.metrics().await) }
     })
     .await;
 

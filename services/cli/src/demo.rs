@@ -57,7 +57,7 @@ impl<'a> Demo<'a> {
         let url = Url::parse(&system.addresses.api);
         let url = url.map_err(|error| CliError::failed("the API has no proper address").caused_by(&error))?;
         let api = Api::new(&url).doing("prepare to talk to the API")?;
-        let stores = Stores::new(StorageConfig::from(storage_settings(&system.keys)));
+        let stores = Stores::new(StorageConfig::from(storage_settings(&system.keys, &system.addresses.s3)));
         let stage = Stage { api: api.clone(), stores, old: system.addresses.s3.clone(), new: new.url() };
         Ok(Self { api, stage, receiver, system, output })
     }

@@ -57,7 +57,7 @@ impl Action for Migrate {
 
 impl Migrate {
     async fn copy(&self, job: &JobContext, spec: &LocationSpec) -> Result<CopyReport, Failed> {
-        let (source, target) = (Place::from(&spec.source), Place::from(&spec.target));
+        let (source, target) = (self.stores.resolve(&spec.source), self.stores.resolve(&spec.target));
         let plan = CopyPlan {
             stores: self.stores.clone(),
             source: source.clone(),
@@ -85,7 +85,7 @@ impl Migrate {
         if location.run.as_ref() != Some(&job.run.id) {
             return Ok(with(places, json!({ "already_migrated": true, "objects": 0, "bytes": 0 })));
         }
-        let source = Place::from(&location.spec.source);
+        let source = self.stores.resolve(&location.spec.source);
         match self.survey(&source).await {
             Ok(found) => Ok(with(
                 places,

@@ -5,6 +5,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
+use crate::world::{World, after, job};
 use honk_agent::{Action as _, JobContext};
 use honk_migrate::action::Migrate;
 use honk_migrate::copy::CopySettings;
@@ -15,7 +16,6 @@ use honk_protocol::reason::Reason;
 use honk_protocol::run::Fence;
 use honk_protocol::settle::Again;
 use serde_json::json;
-use crate::world::{World, after, job};
 
 fn migrate(world: &World) -> Migrate {
     Migrate {
@@ -44,7 +44,10 @@ async fn every_object_is_at_the_target_and_only_then_readers_are_sent_there() {
     let location = world.location("sales").await;
     assert_eq!((location.active, location.run), (Side::Target, Some(job.run.id.clone())));
     assert_eq!(job.progress.objects.load(Ordering::Relaxed), 2);
-    assert_eq!((job.progress.objects_total.load(Ordering::Relaxed), job.progress.bytes_total.load(Ordering::Relaxed)), (2, 9));
+    assert_eq!(
+        (job.progress.objects_total.load(Ordering::Relaxed), job.progress.bytes_total.load(Ordering::Relaxed)),
+        (2, 9)
+    );
 }
 
 #[tokio::test]

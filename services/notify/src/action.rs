@@ -66,7 +66,7 @@ impl Notify {
             Err(failed) if failed.reason == Reason::EntityMissing => Err(failed),
             read => Ok(read?),
         };
-        let body = self.body(job, dataset.as_ref().ok())?;
+        let body = body(job, dataset.as_ref().ok())?;
         let mut kept = self.deliveries.of(job).await?;
         self.publish(job, &body, &mut kept).await?;
         let addresses = self.receivers.addresses(&dataset?);
@@ -79,11 +79,6 @@ impl Notify {
         let deliveries: Vec<Result<Delivery, Failed>> = told.buffer_unordered(AT_ONCE).collect().await;
         let deliveries = deliveries.into_iter().collect::<Result<Vec<_>, _>>()?;
         verdict(&deliveries, self.clock.now())
-    }
-
-    fn body(&self, job: &JobContext, dataset: Option<&Entity>) -> Result<Bytes, Failed> {
-        let json = serde_json::to_vec(&notice::of(job, dataset));
-        json.map(Bytes::from).map_err(|error| Failed::reject(Reason::InputInvalid, format!("the notice: {error}")))
     }
 
     /// Puts the notice on the stream once. The message id covers a crash before the record, the record everything after it.
@@ -126,7 +121,12 @@ impl Notify {
         self.keep(job, (id, known), answer).await
     }
 
-    async fn keep(&self, job: &JobContext, (id, known): (DeliveryId, Kept), answer: Answer) -> Result<Delivery, Failed> {
+    async fn keep(
+        &self,
+        job: &JobContext,
+        (id, known): (DeliveryId, Kept),
+        answer: Answer,
+    ) -> Result<Delivery, Failed> {
         let delivery = known.delivery.after(answer, self.clock.now(), &self.schedule, spread(job));
         self.deliveries.record(&job.run.id, &id, Kept { delivery, ..known }).await
     }
@@ -152,15 +152,24 @@ fn verdict(deliveries: &[Delivery], now: Timestamp) -> Result<Outputs, Failed> {
         return Ok(outputs.as_object().cloned().unwrap_or_default());
     };
     let worst = missed.iter().find(|delivery| delivery.given_up.is_some()).unwrap_or(first);
-    let message =
-        format!("{} of {receivers} receivers not told: {}", missed.len(), worst.last_error.as_deref().unwrap_or("not tried yet"));
-    match missed.iter().filter(|delivery| !delivery.is_settled()).map(|delivery| delivery.next_at.unwrap_or(now)).min() {
+    let message = format!(
+        "{} of {receivers} receivers not told: {}",
+        missed.len(),
+        worst.last_error.as_deref().unwrap_or("not tried yet")
+    );
+    match missed.iter().filter(|delivery| !delivery.is_settled()).map(|delivery| delivery.next_at.unwrap_or(now)).min()
+    {
         Some(next) => {
             let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             Err(Failed::retry(Reason::ReceiverFailed, message).after(wait))
         }
         None => Err(Failed::reject(worst.given_up.unwrap_or(Reason::ReceiverFailed), message)),
     }
+}
+
+fn body(job: &JobContext, dataset: Option<&Entity>) -> Result<Bytes, Failed> {
+    let json = serde_json::to_vec(&notice::of(job, dataset));
+    json.map(Bytes::from).map_err(|error| Failed::reject(Reason::InputInvalid, format!("the notice: {error}")))
 }
 
 #[cfg(test)]
@@ -189,7 +198,10 @@ mod tests {
     #[test]
     fn a_job_ends_in_success_only_when_every_receiver_was_told() {
         let outputs = verdict(&[done(), done()], NOW).unwrap();
-        assert_eq!((&outputs["receivers"], &outputs["delivered"], &outputs["failed"]), (&json!(2), &json!(2), &json!(0)));
+        assert_eq!(
+            (&outputs["receivers"], &outputs["delivered"], &outputs["failed"]),
+            (&json!(2), &json!(2), &json!(0))
+        );
         assert_eq!(verdict(&[], NOW).unwrap()["receivers"], 0);
     }
 

@@ -101,9 +101,9 @@ fn class_v4(address: Ipv4Addr) -> Class {
     match address.octets() {
         [0 | 224.., ..] | [169, 254, ..] => Class::Never,
         _ if METADATA_V4.contains(&address) => Class::Never,
-        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] => Class::Private,
+        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..]
         // Carrier-grade NAT (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544).
-        [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18 | 19, ..] => Class::Private,
+        | [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18 | 19, ..] => Class::Private,
         _ => Class::Public,
     }
 }
@@ -123,9 +123,10 @@ fn class_v6(address: Ipv6Addr) -> Class {
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(v4(high, low)),
-        [0x2002, high, low, ..] => Some(v4(high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(v4(high, low))
+        }
         _ => None,
     }
 }
@@ -140,8 +141,20 @@ mod tests {
     #[test]
     fn metadata_services_and_the_like_are_never_reached() {
         for address in [
-            "169.254.169.254", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "100.100.100.200", "192.0.0.192",
-            "::", "fe80::1", "ff02::1", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "100.100.100.200",
+            "192.0.0.192",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
         ] {
             assert!(!LAX.permits(address.parse().unwrap()), "{address}");
         }
@@ -150,8 +163,21 @@ mod tests {
     #[test]
     fn private_addresses_are_reached_only_if_the_operator_says_so() {
         for address in [
-            "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "198.18.0.1",
-            "::1", "fc00::1", "fdff::1", "fec0::1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "198.18.0.1",
+            "::1",
+            "fc00::1",
+            "fdff::1",
+            "fec0::1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
         ] {
             let address = address.parse().unwrap();
             assert!(!STRICT.permits(address) && LAX.permits(address), "{address}");

@@ -22,7 +22,13 @@ impl NotifyMetrics {
     /// Registers them.
     pub fn register(metrics: &Metrics) -> Self {
         let webhooks = Family::default();
-        Self { webhooks: metrics.register("webhook_attempts", "Attempts at webhook receivers, by how they ended", webhooks) }
+        Self {
+            webhooks: metrics.register(
+                "webhook_attempts",
+                "Attempts at webhook receivers, by how they ended",
+                webhooks,
+            ),
+        }
     }
 
     /// Counts an attempt.

@@ -110,7 +110,8 @@ mod tests {
             entity("Component", "blank", Some("  "), &json!({ "dependsOn": ["resource:sales"] })),
         ];
         let addresses = Directory::of(&everyone).addresses(&dataset);
-        let expected = ["https://feed.example", "https://own.example", "https://shared.example", "https://team.example"];
+        let expected =
+            ["https://feed.example", "https://own.example", "https://shared.example", "https://team.example"];
         assert_eq!(addresses.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub const STANDARD_SECONDS: [u64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
 /// No receiver is waited for longer than this, whatever its `Retry-After` says.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// Delays between attempts at one receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]

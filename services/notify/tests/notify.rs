@@ -7,6 +7,8 @@ mod world;
 
 use std::time::Duration;
 
+use crate::stub::{Request, Stub, status};
+use crate::world::{World, after, job};
 use honk_agent::{Action as _, JobContext};
 use honk_bus::Mirror;
 use honk_notify::action::Notify;
@@ -21,8 +23,6 @@ use honk_service::{Metrics, Secret};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
-use crate::stub::{Request, Stub, status};
-use crate::world::{World, after, job};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -124,7 +124,11 @@ async fn a_receiver_that_fails_is_told_again_on_its_schedule_and_alone() {
     let (notify, job) = (notify(&world, &settings()).await, moved(&world));
 
     let failed = notify.run(&job).await.unwrap_err();
-    assert_eq!((failed.reason, wait(&failed)), (Reason::ReceiverFailed, 60), "it asked for more than the schedule's 5 s");
+    assert_eq!(
+        (failed.reason, wait(&failed)),
+        (Reason::ReceiverFailed, 60),
+        "it asked for more than the schedule's 5 s"
+    );
     assert!(failed.message.contains("503") && failed.message.contains("1 of 2"), "{}", failed.message);
     world.clock.advance(SignedDuration::from_secs(59));
     assert_eq!(wait(&notify.run(&job).await.unwrap_err()), 1);
@@ -190,7 +194,10 @@ async fn a_crash_before_the_record_repeats_the_same_message() {
     notify.run(&job).await.unwrap();
     let requests = receiver.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!((requests[0].header("webhook-id"), &requests[0].body), (requests[1].header("webhook-id"), &requests[1].body));
+    assert_eq!(
+        (requests[0].header("webhook-id"), &requests[0].body),
+        (requests[1].header("webhook-id"), &requests[1].body)
+    );
     assert_eq!(notices(&world).await.len(), 1, "the stream recognises the message");
 }
 
@@ -225,7 +232,9 @@ async fn an_address_inside_is_refused_unless_the_operator_allows_it() {
     let inside = Stub::start([status(200, "")]).await;
     let strict = NotifySection { allow_private: false, ..settings() };
     let by_name = inside.url.replace("127.0.0.1", "localhost");
-    for url in [inside.url.as_str(), &by_name, "http://169.254.169.254/latest", "ftp://example.org", "https://a:b@example.org"] {
+    for url in
+        [inside.url.as_str(), &by_name, "http://169.254.169.254/latest", "ftp://example.org", "https://a:b@example.org"]
+    {
         tell(&world, &[url]).await;
         let failed = notify(&world, &strict).await.run(&moved(&world)).await.unwrap_err();
         assert_eq!((failed.reason, failed.again), (Reason::ReceiverInvalid, Again::Never), "{url}: {}", failed.message);

@@ -7,8 +7,8 @@ use honk_protocol::dataset::{LocationSpec, Side};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
+use honk_storage::Stores;
 use honk_storage::listing::Survey;
-use honk_storage::{Place, Stores};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
@@ -31,7 +31,8 @@ impl Action for Validate {
 
     async fn run(&self, job: &JobContext) -> Result<Outputs, Failed> {
         let stopped = || Failed::retry(Reason::JobTimeout, "stopped before every check was done");
-        job.cancelled.run_until_cancelled(self.validate(job)).await.unwrap_or_else(|| Err(stopped()))
+        let checks = Box::pin(self.validate(job));
+        job.cancelled.run_until_cancelled(checks).await.unwrap_or_else(|| Err(stopped()))
     }
 }
 
@@ -44,21 +45,21 @@ impl Validate {
         let location = self.registry.location(job.dataset()).await?.location;
         if location.active == Side::Target {
             // Nothing will be moved, and its source may be gone by now.
-            return Ok(outputs(&location.spec, json!({ "already_migrated": true })));
+            return Ok(outputs(&location.spec, &json!({ "already_migrated": true })));
         }
-        let (source, target) = (Place::from(&location.spec.source), Place::from(&location.spec.target));
+        let (source, target) = (self.stores.resolve(&location.spec.source), self.stores.resolve(&location.spec.target));
         checks::are_apart(&source, &target)?;
         let Survey { objects, bytes, digest } = checks::is_readable(&self.stores, &source).await?;
         checks::is_writable(&self.stores, &target).await?;
         job.progress.objects_total.store(objects, Ordering::Relaxed);
         job.progress.bytes_total.store(bytes, Ordering::Relaxed);
         job.progress.done(objects, bytes);
-        Ok(outputs(&location.spec, json!({ "objects": objects, "bytes": bytes, "digest": digest })))
+        Ok(outputs(&location.spec, &json!({ "objects": objects, "bytes": bytes, "digest": digest })))
     }
 }
 
 /// What was found, and the places it was found for: a migration compares them with what is registered when it begins.
-fn outputs(spec: &LocationSpec, found: Value) -> Outputs {
+fn outputs(spec: &LocationSpec, found: &Value) -> Outputs {
     let mut outputs = found.as_object().cloned().unwrap_or_default();
     outputs.insert("source".to_owned(), json!(spec.source));
     outputs.insert("target".to_owned(), json!(spec.target));

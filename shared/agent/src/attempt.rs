@@ -43,6 +43,9 @@ pub(crate) struct Attempt {
     pub(crate) trace: Trace,
 }
 
+/// Steps, each with the action that it calls.
+type Plan = Vec<(Arc<dyn Action>, Step)>;
+
 /// What the message turned out to be.
 enum Beginning {
     /// A job to do.
@@ -50,7 +53,7 @@ enum Beginning {
     /// A job that needs no doing: its attempts are used up.
     Exhausted(Box<Attempt>),
     /// Recorded as done already: only what follows from it may be missing.
-    Done(Recorded, Trace),
+    Done(Box<Recorded>, Trace),
     /// Not a job.
     Malformed(JobError),
 }
@@ -133,12 +136,12 @@ impl Agent {
                 return Err(BeginError::Stale);
             }
         }
-        let Some(job) = known.run.job(&message.job) else { return Ok(Beginning::Done(known, trace)) };
+        let Some(job) = known.run.job(&message.job) else { return Ok(Beginning::Done(Box::new(known), trace)) };
         if job.generation > fence.generation || !job.is_due() {
             return Ok(if job.state == JobState::Pending {
                 Beginning::Malformed(not_due(&message.job))
             } else {
-                Beginning::Done(known, trace)
+                Beginning::Done(Box::new(known), trace)
             });
         }
         let handed_back = job.handed_back;
@@ -222,7 +225,7 @@ impl Agent {
     }
 
     /// Every step's action, or why the job can never be done here.
-    fn plan(&self, steps: &[Step]) -> Result<Vec<(Arc<dyn Action>, Step)>, Failed> {
+    fn plan(&self, steps: &[Step]) -> Result<Plan, Failed> {
         let action_of = |step: &Step| match &step.action {
             StepAction::Uses { action, .. } => self.actions.get(action.as_str()).cloned().ok_or_else(|| {
                 let mut offered: Vec<&str> = self.actions.keys().copied().collect();
@@ -238,7 +241,7 @@ impl Agent {
     }
 }
 
-async fn run_steps(plan: Vec<(Arc<dyn Action>, Step)>, mut context: JobContext) -> Result<Outputs, Failed> {
+async fn run_steps(plan: Plan, mut context: JobContext) -> Result<Outputs, Failed> {
     let mut outputs = Outputs::new();
     for (action, step) in plan {
         if let StepAction::Uses { with, .. } = step.action {

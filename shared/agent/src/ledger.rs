@@ -174,7 +174,7 @@ impl Ledger {
         if tracing::Span::current().is_none() {
             honk_service::trace_context::set_parent(&span, trace.0.as_ref(), false);
         }
-        let carried = honk_service::trace_context::current(&span).or_else(|| trace.0.clone());
+        let carried = honk_service::trace_context::current(&span).or(trace.0);
         let message = match carried {
             Some(parent) => message.header(HEADER_TRACEPARENT, parent.to_string()),
             None => message,

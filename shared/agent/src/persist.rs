@@ -9,7 +9,7 @@ use crate::ledger::LedgerError;
 
 /// How long an end is tried to be put on record while the server does not answer. After that the delivery is given up, and the
 /// work is done again by whoever gets it next.
-const PERSIST_FOR: Duration = Duration::from_secs(60);
+const PERSIST_FOR: Duration = Duration::from_mins(1);
 
 /// The first and the longest pause between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

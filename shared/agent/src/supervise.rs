@@ -56,16 +56,16 @@ impl Agent {
     {
         let mut task = JoinSet::new();
         task.spawn(work);
-        let begin = Instant::now();
+        let since = Instant::now();
         let mut begun = Some(begun);
-        let (every, mut beaten) = ((watched.ack_wait / 3).min(DURABLE_AFTER), begin);
-        let mut ticks = tokio::time::interval_at(begin + every, every);
+        let (every, mut beaten) = ((watched.ack_wait / 3).min(DURABLE_AFTER), since);
+        let mut ticks = tokio::time::interval_at(since + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let sight = tokio::select! {
                 biased;
                 Some(ended) = task.join_next() => Sight::Ended(ended),
-                () = tokio::time::sleep_until(begin + watched.timeout) => Sight::Deadline,
+                () = tokio::time::sleep_until(since + watched.timeout) => Sight::Deadline,
                 () = watched.hard_stop.cancelled() => Sight::HardStop,
                 _ = ticks.tick() => Sight::Tick,
             };
@@ -79,7 +79,7 @@ impl Agent {
                         self.beat(&watched).await;
                     }
                     self.show(&watched).await;
-                    if let Some(begun) = begun.take_if(|_| begin.elapsed() >= DURABLE_AFTER.min(every * 2)) {
+                    if let Some(begun) = begun.take_if(|_| since.elapsed() >= DURABLE_AFTER.min(every * 2)) {
                         begun().await;
                     }
                 }

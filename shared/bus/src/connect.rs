@@ -110,7 +110,7 @@ fn log_event(event: &Event) {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("lost the connection to NATS; reconnecting"),
         Event::SlowConsumer(subscription) => {
-            tracing::warn!(subscription, "messages were dropped: this process reads too slowly")
+            tracing::warn!(subscription, "messages were dropped: this process reads too slowly");
         }
         Event::ServerError(error) => tracing::error!(%error, "the NATS server refused something"),
         Event::ClientError(error) => tracing::warn!(%error, "the NATS client met an error"),

@@ -12,10 +12,10 @@ use honk_protocol::topology::{self, Consumer, Stream, Topology, WhenFull};
 use crate::{Bucket, Bus, BusError, ProvisionError};
 
 /// The window in which the server recognises a repeated message id.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
 /// How long the marker of an expired key stands.
-const MARKER_TTL: Duration = Duration::from_secs(300);
+const MARKER_TTL: Duration = Duration::from_mins(5);
 
 /// The server's code for a consumer that does not exist (`JSConsumerNotFoundErr`).
 const CONSUMER_NOT_FOUND: u64 = 10014;

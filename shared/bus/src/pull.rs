@@ -18,7 +18,7 @@ use crate::message::Headers;
 use crate::{Bus, BusError, Delivery};
 
 /// How long one request for messages stands at the server.
-const EXPIRES: Duration = Duration::from_secs(60);
+const EXPIRES: Duration = Duration::from_mins(1);
 
 /// How often the server says that it still knows of a standing request.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(10);

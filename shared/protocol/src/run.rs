@@ -173,6 +173,9 @@ pub struct Job {
     /// The latest attempt that is on record for this dispatch; 0 before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
+    /// Attempts of the dispatches before this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_attempts: u32,
     /// Attempts of this dispatch that were handed back unfinished by agents that shut down; they do not count as failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub handed_back: u32,
@@ -295,6 +298,7 @@ impl Run {
             state: JobState::Pending,
             generation: 0,
             attempt: 0,
+            earlier_attempts: 0,
             handed_back: 0,
             agent: None,
             started_at: None,
@@ -336,7 +340,7 @@ impl Run {
 
     /// Attempts that are on record for all its jobs together; a job that succeeded at once counts as one.
     pub fn attempts(&self) -> u32 {
-        self.jobs.iter().map(|job| job.attempt).sum()
+        self.jobs.iter().map(|job| job.earlier_attempts + job.attempt).sum()
     }
 
     /// What should be on its way by now, whether or not it was published before: publishing it again changes nothing.

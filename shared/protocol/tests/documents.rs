@@ -1,6 +1,8 @@
 //! `docs/FAILURES.md` and `docs/MESSAGES.md` are made from the contract, so that they cannot say something else. Run with `UPDATE_DOCS=1` to
 //! write them anew.
 
+#![expect(clippy::expect_used, reason = "samples that are not valid are a mistake in this file")]
+
 use std::fmt::Write;
 use std::path::Path;
 

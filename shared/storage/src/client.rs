@@ -50,8 +50,15 @@ impl Stores {
         Self { config: Arc::new(config), clients: Arc::default() }
     }
 
+    /// The place itself, or at the configured endpoint if it names none: what must be compared with other places.
+    pub fn resolve(&self, place: impl Into<Place>) -> Place {
+        let place = place.into();
+        Place { endpoint: place.endpoint.clone().or_else(|| self.config.endpoint.clone()), ..place }
+    }
+
     /// The bucket of `place`, through the client of its endpoint. Sends nothing.
     pub async fn open(&self, place: &Place) -> Result<Store, StorageError> {
+        let place = &self.resolve(place.clone());
         check(place)?;
         let entry = self.config.endpoint(place);
         let fallback = place.endpoint.as_ref().and(self.config.credentials.as_ref());

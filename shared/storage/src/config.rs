@@ -11,6 +11,8 @@ use crate::place::Place;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
+    /// The endpoint of places that name none; none means AWS.
+    pub endpoint: Option<String>,
     /// The region of places that name none.
     pub region: String,
     /// For custom endpoints that have no entry of their own in `endpoints`; AWS uses its own default chain.
@@ -40,6 +42,7 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
+            endpoint: None,
             region: "us-east-1".to_owned(),
             credentials: None,
             endpoints: Vec::new(),

@@ -11,6 +11,8 @@ use crate::config::{Credentials, EndpointConfig, StorageConfig};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StorageSettings {
+    /// The endpoint of places that name none; none means AWS.
+    pub endpoint: Option<String>,
     /// The region of places that name none.
     pub region: String,
     /// Access key at custom endpoints that have no entry of their own; AWS uses its own default chain.
@@ -73,6 +75,7 @@ impl Default for StorageSettings {
     fn default() -> Self {
         let config = StorageConfig::default();
         Self {
+            endpoint: config.endpoint,
             region: config.region,
             access_key: None,
             secret_key: None,
@@ -105,6 +108,7 @@ impl From<EndpointSettings> for EndpointConfig {
 impl From<StorageSettings> for StorageConfig {
     fn from(settings: StorageSettings) -> Self {
         Self {
+            endpoint: settings.endpoint,
             region: settings.region,
             credentials: credentials(settings.access_key, settings.secret_key, settings.session_token),
             endpoints: settings.endpoints.into_iter().map(EndpointConfig::from).collect(),
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn every_key_is_shown_by_the_default() {
         let shown = serde_json::to_value(StorageSettings::default()).unwrap();
-        assert_eq!(shown.as_object().map(serde_json::Map::len), Some(8));
+        assert_eq!(shown.as_object().map(serde_json::Map::len), Some(9));
         assert!(StorageConfig::from(StorageSettings::default()).credentials.is_none());
     }
 }

@@ -10,7 +10,6 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use uuid::Uuid;
 
 use crate::attributes::{Attributes, ObjectHead};
 use crate::checksum::Etag;
@@ -168,9 +167,10 @@ impl Store {
         self.call(self.target("delete", Some(key)), 0, request).await.map(|_done| ())
     }
 
-    /// Proves that objects can be written, read and removed under `prefix`, with an object of its own.
+    /// Proves that objects can be written, read and removed under `prefix`, with an object of its own. Its name is always the same, so that
+    /// one that a killed process left behind is gone after the next probe.
     pub async fn probe_writable(&self, prefix: &str) -> Result<(), StorageError> {
-        let key = format!("{prefix}.honk-probe-{}", Uuid::new_v4().simple());
+        let key = format!("{prefix}.honk-probe");
         let content = Bytes::from(key.clone());
         self.put_small(&key, content.clone(), &Attributes::default()).await?;
         let read = match self.get(&key, None, None).await {

@@ -27,7 +27,7 @@ pub use proxy::{Fault, FaultProxy};
 pub use receiver::Receiver;
 
 /// The most that one awaited thing should take, on a loaded machine and in a debug build.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often something is asked that nobody announces.
 const ASK_EVERY: Duration = Duration::from_millis(20);

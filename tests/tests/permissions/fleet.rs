@@ -170,7 +170,8 @@ impl Fleet {
 
     /// Waits until the dataset's run has succeeded; gives back its id.
     pub async fn migrated(&self, name: &str) -> String {
-        let run = self.eventually(&format!("/api/runs?dataset={name}"), |answer| {
+        let runs = format!("/api/runs?dataset={name}");
+        let run = self.eventually(&runs, |answer| {
             answer["runs"].as_array()?.iter().find(|run| run["state"] == "success").cloned()
         });
         let run = run.await["id"].as_str().unwrap().to_owned();

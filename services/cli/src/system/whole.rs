@@ -86,7 +86,7 @@ impl System {
         let mut context = context;
         context.common.nats.url = nats.url();
         let mut services = Services::new();
-        let address = start_services(&mut services, &context, &options, &keys).await?;
+        let address = start_services(&mut services, &context, &options, (&keys, &s3.url())).await?;
         let addresses = Addresses {
             api: format!("http://{address}"),
             s3: s3.url(),
@@ -102,6 +102,8 @@ impl System {
     pub(crate) async fn stop(self) {
         self.context.lifecycle.stop();
         self.services.ended().await;
+        // Else the connection would try to come back to a server that is gone for good.
+        drop(self.bus);
         self.s3.stop().await;
         self.nats.stop().await;
     }
@@ -115,9 +117,10 @@ pub(crate) async fn start_s3(listen: SocketAddr, storage: Storage, keys: &Keys) 
     started.map_err(|error| CliError::failed("cannot start the S3 store").caused_by(&error))
 }
 
-/// How the services of this process reach S3 stores: with the system's keys.
-pub(crate) fn storage_settings(keys: &Keys) -> StorageSettings {
+/// How the services of this process reach S3 stores: with the system's keys, and at `endpoint` if a place names none.
+pub(crate) fn storage_settings(keys: &Keys, endpoint: &str) -> StorageSettings {
     StorageSettings {
+        endpoint: Some(endpoint.to_owned()),
         access_key: Some(keys.s3_access_key.clone()),
         secret_key: Some(keys.s3_secret_key.clone().into()),
         ..StorageSettings::default()
@@ -141,7 +144,7 @@ async fn start_services(
     services: &mut Services,
     context: &Context<NoSettings>,
     options: &SystemOptions,
-    keys: &Keys,
+    (keys, s3): (&Keys, &str),
 ) -> Result<SocketAddr, CliError> {
     let mut api = ApiSettings::default();
     api.api.listen = options.listen;
@@ -152,7 +155,7 @@ async fn start_services(
     let mut intake = IntakeConfig::default();
     intake.intake.provision = true;
     services.start(context, "honk-intake", intake, honk_intake::serve);
-    let storage = storage_settings(keys);
+    let storage = storage_settings(keys, s3);
     let validate = ValidateConfig { storage: storage.clone(), ..ValidateConfig::default() };
     services.start(context, "honk-validate", validate, honk_validate::serve);
     let migrate = MigrateConfig { storage, ..MigrateConfig::default() };

@@ -86,7 +86,11 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let answer = {
         let mut state = state.lock().unwrap();
         state.requests.push(request);
-        if state.answers.len() > 1 { state.answers.pop_front().flatten() } else { state.answers.front().cloned().flatten() }
+        if state.answers.len() > 1 {
+            state.answers.pop_front().flatten()
+        } else {
+            state.answers.front().cloned().flatten()
+        }
     };
     match answer {
         Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
@@ -99,7 +103,8 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let split = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+            let split =
+                |line: &str| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
             let request = Request { headers: head.lines().filter_map(split).collect(), body: body.to_owned() };
             if body.len() >= request.header("content-length").parse().unwrap_or(0) {
                 return Some(request);

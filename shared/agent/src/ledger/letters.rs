@@ -14,7 +14,7 @@ use honk_service::TraceParent;
 use super::{Ledger, LedgerError, Recorded, Trace};
 
 /// How long the marker of a dead letter that is gone stands, so that every watcher sees it.
-const KEEP_MARKER: Duration = Duration::from_secs(60 * 60);
+const KEEP_MARKER: Duration = Duration::from_hours(1);
 
 /// Why a dead letter could not be replayed or discarded.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ impl Ledger {
             DeadSubject::Job { run, job, .. } => {
                 let dataset = dataset_of(&stored)?;
                 let recorded = self.reopen(&dataset, run, job).await?;
-                self.publish_due(&recorded, &Trace::new(trace.clone())).await?;
+                self.publish_due(&recorded, &Trace::new(*trace)).await?;
             }
             DeadSubject::Event { key } => {
                 let mut event = Publication::new(EVENT_ONBOARD, message.payload.clone())

@@ -73,6 +73,7 @@ impl Job {
     pub(super) fn dispatch_again(&mut self) {
         self.state = JobState::Ready;
         self.generation += 1;
+        self.earlier_attempts += self.attempt;
         self.attempt = 0;
         self.handed_back = 0;
         self.agent = None;
