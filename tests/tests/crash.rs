@@ -37,8 +37,8 @@ async fn recovers_at(service: Service, points: &[&str]) {
         assert!(record.jobs.iter().all(|job| job.generation == 1), "a crash needs no second dispatch: {record:#?}");
         assert_eq!(harness.location_writes().await, 2 * done, "one registration and one cut-over each, after {point}");
         assert_eq!(harness.notices().await, done, "one notice each, after {point}");
-        let received = receiver.received();
-        let ids: BTreeSet<&str> = received.iter().map(|request| request.header("webhook-id")).collect();
+        let webhooks = receiver.received();
+        let ids: BTreeSet<&str> = webhooks.iter().map(|request| request.header("webhook-id")).collect();
         assert_eq!(ids.len() as u64, done, "a repeated webhook has the same id, after {point}");
         harness.nothing_is_pending().await;
         next.sigterm();

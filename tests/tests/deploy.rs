@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod deploy {
-    pub mod cluster;
-    pub mod compose;
+    pub(crate) mod cluster;
+    pub(crate) mod compose;
 }
 #[path = "permissions/server.rs"]
 #[allow(dead_code, reason = "each test file uses its share")]

@@ -29,10 +29,10 @@ async fn one_event_becomes_a_verified_migration_and_a_signed_notice() {
     assert_eq!(validated["digest"], migrated["digest"], "what was verified is what was validated");
     assert_eq!((record.attempts(), harness.location_writes().await, harness.notices().await), (3, 2, 1));
 
-    let received = receiver.received();
-    assert_eq!(received.len(), 1);
-    Webhook::new(WEBHOOK_SECRET).unwrap().verify(&received[0].body, &received[0].headers).unwrap();
-    let notice: Notice = serde_json::from_slice(&received[0].body).unwrap();
+    let webhooks = receiver.received();
+    assert_eq!(webhooks.len(), 1);
+    Webhook::new(WEBHOOK_SECRET).unwrap().verify(&webhooks[0].body, &webhooks[0].headers).unwrap();
+    let notice: Notice = serde_json::from_slice(&webhooks[0].body).unwrap();
     assert_eq!((notice.kind.as_str(), notice.data.run, notice.data.objects), (DATASET_MIGRATED, run, 12));
     harness.finish().await;
 }

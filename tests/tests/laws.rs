@@ -1,5 +1,7 @@
 //! The laws of every action, checked on the one that moves bytes: done twice, broken off anywhere, cancelled midway.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

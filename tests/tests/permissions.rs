@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod permissions {
-    pub mod fleet;
-    pub mod raw;
-    pub mod server;
-    pub mod table;
+    pub(crate) mod fleet;
+    pub(crate) mod raw;
+    pub(crate) mod server;
+    pub(crate) mod table;
 }
 
 use permissions::fleet::Fleet;

@@ -1,5 +1,7 @@
 //! What nobody can work with ends in the dead letters, with its reason and within its budget, and others keep flowing.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::path::Path;
 
 use honk_bus::{BusError, Publication};

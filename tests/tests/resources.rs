@@ -38,7 +38,7 @@ async fn services_at_rest_take_next_to_nothing() {
     let before: Vec<Duration> = services.iter().map(Process::cpu).collect();
     tokio::time::sleep(WATCHED).await;
     for ((service, process), before) in Service::ALL.iter().zip(&services).zip(before) {
-        let share = (process.cpu() - before).as_secs_f64() / WATCHED.as_secs_f64();
+        let share = process.cpu().checked_sub(before).unwrap().as_secs_f64() / WATCHED.as_secs_f64();
         let (resident, _) = process.memory();
         println!("{service:?}: {} MiB, {:.2} % of a core", resident / MIB, share * 100.0);
         assert!(share < REST_CPU, "{service:?} takes {share} of a core at rest");

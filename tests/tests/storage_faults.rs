@@ -1,6 +1,8 @@
 //! An S3 server that fails, hangs, breaks off or lies: the migration succeeds after all, or it fails loudly; it never says that it
 //! succeeded when it did not.
 
+#![expect(clippy::print_stdout, reason = "the faults that really happened are part of the result")]
+
 use std::time::Duration;
 
 use futures_util::future::join_all;

@@ -110,7 +110,7 @@ async fn a_stream_that_drifted_is_brought_back_where_no_message_can_be_lost_by_i
     let nats = server::open_to_all(folder.path()).await;
     let bus = bus(nats.url()).await;
     let mut drifted = default();
-    drifted.streams[0].max_age = Some(Duration::from_secs(3_600));
+    drifted.streams[0].max_age = Some(Duration::from_hours(1));
     drifted.streams[0].when_full = WhenFull::DropOld;
     drifted.streams[1].consumers[0].ack_wait = Duration::from_secs(5);
     bus.provision(&drifted).await.unwrap();
@@ -135,7 +135,7 @@ async fn where_messages_could_be_lost_the_difference_is_told_and_nothing_is_chan
     let bus = bus(nats.url()).await;
     let mut drifted = default();
     // The first difference is harmless, the second is not, and a consumer is missing.
-    drifted.streams[0].max_age = Some(Duration::from_secs(3_600));
+    drifted.streams[0].max_age = Some(Duration::from_hours(1));
     drifted.streams[1].subjects.push("other.>".into());
     drifted.streams[1].consumers.pop();
     bus.provision(&drifted).await.unwrap();

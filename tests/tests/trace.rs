@@ -1,6 +1,8 @@
 //! One migration is one trace, from the event's publisher to the notice; and a collector that is gone costs nothing but its
 //! spans.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 

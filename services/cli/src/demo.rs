@@ -30,7 +30,7 @@ use crate::output::{Output, inline};
 use crate::system::{System, start_s3, storage_settings};
 
 /// If no run moves for this long, the demo is given up.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_mins(2);
 
 /// Migrates `samples` in a running system and says how it went.
 pub(crate) async fn run(system: &mut System, samples: Vec<Sample>, output: &Output) -> Result<Summary, CliError> {
@@ -104,7 +104,7 @@ impl<'a> Demo<'a> {
 
     /// Waits until every run has come to an end.
     async fn follow(&self, watch: &mut honk_bus::Watch, runs: &HashMap<DatasetName, RunId>) -> Result<(), CliError> {
-        self.wait(watch, runs, |state| state.is_finished()).await
+        self.wait(watch, runs, honk_protocol::run::RunState::is_finished).await
     }
 
     /// Waits until every replayed run has come to a good end.

@@ -1,5 +1,7 @@
 //! `honk/migrate` against a real NATS server and a real S3 protocol: what it does to the dataset's location, and when not.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 #[path = "../../validate/tests/support/world.rs"]
 mod world;
 

@@ -1,5 +1,7 @@
 //! The copy engine against the embedded S3 server: what arrives, what is skipped, what is proved, what is refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 #[path = "support/world.rs"]
 mod world;
 

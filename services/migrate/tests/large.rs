@@ -1,5 +1,7 @@
 //! Large objects: what a second attempt need not copy again, what a killed one leaves, and how little room is enough.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 #[path = "support/faults.rs"]
 mod faults;
 #[path = "support/world.rs"]

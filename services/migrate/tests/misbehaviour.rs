@@ -1,6 +1,8 @@
 //! The copy engine against stores that fail, stall, truncate, lie and change under it: retried within bounds or failed
 //! loudly, and never a false success.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 #[path = "support/faults.rs"]
 mod faults;
 #[path = "support/world.rs"]

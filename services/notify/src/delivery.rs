@@ -179,7 +179,7 @@ mod tests {
         let first = Delivery::default().at(1).after(failed(None), NOW, &schedule, 0);
         assert_eq!((first.attempts, first.next_at), (1, Some(NOW + SignedDuration::from_secs(5))));
         assert!(!first.is_due(NOW) && first.is_due(NOW + SignedDuration::from_secs(5)) && !first.is_settled());
-        let second = first.after(failed(Some(Duration::from_secs(60))), NOW, &schedule, 0);
+        let second = first.after(failed(Some(Duration::from_mins(1))), NOW, &schedule, 0);
         assert_eq!(second.next_at, Some(NOW + SignedDuration::from_secs(60)));
         let third = second.after(failed(None), NOW, &schedule, 0);
         assert_eq!((third.given_up, third.next_at), (Some(Reason::ReceiverFailed), None));

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn entity(kind: &str, name: &str, url: Option<&str>, spec: &serde_json::Value) -> Entity {
-        let annotations = url.map(|url| json!({ NOTIFY_URL: url })).unwrap_or_else(|| json!({}));
+        let annotations = url.map_or_else(|| json!({}), |url| json!({ NOTIFY_URL: url }));
         serde_json::from_value(json!({
             "apiVersion": "backstage.io/v1alpha1", "kind": kind,
             "metadata": { "name": name, "annotations": annotations }, "spec": spec,

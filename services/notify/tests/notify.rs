@@ -1,5 +1,7 @@
 //! `honk/notify` against a real NATS server and receivers that answer as they are told.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 #[path = "../../validate/tests/support/stub.rs"]
 mod stub;
 #[path = "../../validate/tests/support/world.rs"]

@@ -1,5 +1,7 @@
 //! `honk/validate` against a real NATS server and a real S3 protocol.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 mod support {
     pub mod stub;
     pub mod world;

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_error_shows_a_url_without_its_password() {
-        assert_eq!(without_credentials("nats://u:p@a:1, nats://b:2"), "nats://a:1, nats://b:2".replace(", ", ", "));
+        assert_eq!(without_credentials("nats://u:p@a:1,nats://b:2"), "nats://a:1,nats://b:2");
         assert_eq!(without_credentials("u:p@a:1"), "a:1");
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_largest_object_of_s3_fits() {
         let layout = PartLayout::new(5 << 40, 8 * MIB);
-        assert!(layout.count() <= MAX_PARTS && layout.part_size() % MIB == 0);
+        assert!(layout.count() <= MAX_PARTS && layout.part_size().is_multiple_of(MIB));
         assert_eq!(PartLayout::new(100 * MIB, 8 * MIB).part_size(), 8 * MIB);
     }
 

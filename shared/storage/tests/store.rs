@@ -1,5 +1,7 @@
 //! A store's calls against the embedded S3 server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use honk_local::s3::{S3Options, S3Server, Storage};

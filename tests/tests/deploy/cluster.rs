@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use crate::server::{self, USERS, nats_server, password, root};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-pub struct Cluster {
+pub(crate) struct Cluster {
     nodes: Vec<Child>,
     urls: String,
     folder: TempDir,
@@ -24,7 +24,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts the nodes and waits until each of them listens.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (binary, folder) = (nats_server().await, TempDir::new().unwrap());
         let ports = free_ports();
         let mut nodes = Vec::new();
@@ -37,7 +37,7 @@ impl Cluster {
             // The ports of the files are for machines of their own; everything else is as it is there.
             command.args(["-a", "127.0.0.1", "-p", "-1", "-m", "-1", "--cluster_listen"]);
             command.arg(format!("nats://127.0.0.1:{port}")).arg("--ports_file_dir").arg(&store);
-            command.envs(variables(&ports)).env("NATS_STORE_DIR", &store);
+            command.envs(variables(ports)).env("NATS_STORE_DIR", &store);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
             nodes.push(command.spawn().unwrap());
         }
@@ -52,17 +52,17 @@ impl Cluster {
     }
 
     /// Connects to whichever node answers.
-    pub async fn connect(&self, user: &str) -> Bus {
+    pub(crate) async fn connect(&self, user: &str) -> Bus {
         server::connect(&self.urls, user).await
     }
 
     /// Kills the third node.
-    pub async fn kill_a_node(&mut self) {
+    pub(crate) async fn kill_a_node(&mut self) {
         self.nodes[2].kill().await.unwrap();
     }
 
     /// Tries until it succeeds: a cluster elects its leaders first.
-    pub async fn eventually<T, E, F>(&self, what: &str, attempt: impl Fn() -> F) -> T
+    pub(crate) async fn eventually<T, E, F>(&self, what: &str, attempt: impl Fn() -> F) -> T
     where
         E: std::fmt::Display,
         F: Future<Output = Result<T, E>>,
@@ -82,7 +82,7 @@ impl Cluster {
     }
 }
 
-fn variables(ports: &[u16; 3]) -> Vec<(String, String)> {
+fn variables(ports: [u16; 3]) -> Vec<(String, String)> {
     let users = USERS.into_iter().chain(["sys", "cluster"]);
     let mut variables: Vec<(String, String)> =
         users.map(|user| (format!("NATS_{}_PASSWORD", user.to_uppercase()), password(user))).collect();

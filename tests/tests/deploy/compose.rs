@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use crate::server::{password, root};
 
 /// The compose file.
-pub struct Compose(Value);
+pub(crate) struct Compose(Value);
 
 /// What matters here of a service.
-pub struct Service {
+pub(crate) struct Service {
     pub command: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub volumes: Vec<String>,
@@ -20,12 +20,12 @@ pub struct Service {
 }
 
 /// A file of the repository.
-pub fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 /// A YAML file of the repository.
-pub fn yaml(file: &str) -> Value {
+pub(crate) fn yaml(file: &str) -> Value {
     parse(file, &read(file))
 }
 
@@ -35,7 +35,7 @@ fn parse(file: &str, text: &str) -> Value {
 }
 
 /// The names in `.env.example`, and what they are set to.
-pub fn example_variables() -> Vec<(String, String)> {
+pub(crate) fn example_variables() -> Vec<(String, String)> {
     let text = read("deploy/.env.example");
     let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
     lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -43,16 +43,16 @@ pub fn example_variables() -> Vec<(String, String)> {
 
 impl Compose {
     /// With a password for everyone, and everything else as in `.env.example`.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let variables: BTreeMap<String, String> = example_variables().into_iter().map(with_password).collect();
         Self(parse("compose.yaml", &filled_in(&read("deploy/compose.yaml"), &variables)))
     }
 
-    pub fn services(&self) -> Vec<(String, Service)> {
+    pub(crate) fn services(&self) -> Vec<(String, Service)> {
         self.0["services"].as_object().unwrap().keys().map(|name| (name.clone(), self.service(name))).collect()
     }
 
-    pub fn service(&self, name: &str) -> Service {
+    pub(crate) fn service(&self, name: &str) -> Service {
         let service = &self.0["services"][name];
         assert!(service.is_object(), "there is no service {name}");
         let list = |key: &str| -> Vec<String> { service[key].as_array().into_iter().flatten().map(text).collect() };
@@ -70,7 +70,7 @@ impl Compose {
 
 impl Service {
     /// Files and folders of the host, and where they are in the container.
-    pub fn mounts(&self) -> Vec<(String, String)> {
+    pub(crate) fn mounts(&self) -> Vec<(String, String)> {
         let parts = self.volumes.iter().map(|volume| volume.split(':').collect::<Vec<_>>());
         parts.filter(|parts| parts[0].starts_with('.')).map(|parts| (parts[0].into(), parts[1].into())).collect()
     }

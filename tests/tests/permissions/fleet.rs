@@ -24,12 +24,12 @@ use tokio::task::JoinSet;
 use super::server::{connect, inbox_prefix, password, root, with_users};
 
 /// The most that anything here should take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const ACCESS_KEY: &str = "tester";
 const SECRET_KEY: &str = "secret of the tester";
 
-pub struct Fleet {
+pub(crate) struct Fleet {
     pub nats: NatsServer,
     producer: Bus,
     store: Store,
@@ -44,7 +44,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Provisions as the deployer, and starts every service as itself.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let nats = with_users(folder.path()).await;
         let deployer = connect(&nats.url(), "deployer").await;
@@ -105,7 +105,7 @@ impl Fleet {
     }
 
     /// Stops everything, and gives back what the server has written into its log.
-    pub async fn stop(mut self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
         self.lifecycles.iter().for_each(Lifecycle::stop);
         let all = async {
             while let Some(ended) = self.services.join_next().await {
@@ -119,7 +119,7 @@ impl Fleet {
     }
 
     /// Asks the API, and expects that it does what was asked.
-    pub async fn ask(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> String {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> String {
         let request = self.http.request(method, format!("{}{path}", self.api)).body(body).timeout(PATIENCE);
         let response = request.send().await.unwrap();
         let status = response.status();
@@ -129,7 +129,7 @@ impl Fleet {
     }
 
     /// Makes a dataset known, with an object at its source.
-    pub async fn add_dataset(&self, name: &str) {
+    pub(crate) async fn add_dataset(&self, name: &str) {
         self.store.put_small(&format!("{name}/a"), Bytes::from_static(b"bytes"), &Attributes::default()).await.unwrap();
         let entity = json!({
             "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": name },
@@ -139,19 +139,19 @@ impl Fleet {
     }
 
     /// Says where it lies and shall go.
-    pub async fn locate(&self, name: &str) {
+    pub(crate) async fn locate(&self, name: &str) {
         let place = |bucket: &str| json!({ "s3": { "bucket": bucket, "prefix": name, "endpoint": self.endpoint } });
         let location = json!({ "source": place("old"), "target": place("new") }).to_string();
         self.ask(Method::PUT, &format!("/api/datasets/{name}/location"), location).await;
     }
 
-    pub async fn register_workflow(&self) {
+    pub(crate) async fn register_workflow(&self) {
         let workflow = std::fs::read_to_string(root().join("workflows/migrate-dataset.yml")).unwrap();
         self.ask(Method::POST, "/api/workflows", workflow).await;
     }
 
     /// Publishes an event as a producer does, straight on NATS.
-    pub async fn produce(&self, name: &str) {
+    pub(crate) async fn produce(&self, name: &str) {
         let event = json!({ "type": "dataset_onboard", "payload": { "dataset_name": name } }).to_string();
         let publish = async {
             while let Err(error) = self.producer.publish(Publication::new(EVENT_ONBOARD, event.clone())).await {
@@ -162,14 +162,14 @@ impl Fleet {
     }
 
     /// Publishes an event through the API, and migrates by it.
-    pub async fn migrate_through_the_api(&self, name: &str) {
+    pub(crate) async fn migrate_through_the_api(&self, name: &str) {
         let event = json!({ "type": "dataset_onboard", "payload": { "dataset_name": name } }).to_string();
         self.ask(Method::POST, "/events", event).await;
         self.migrated(name).await;
     }
 
     /// Waits until the dataset's run has succeeded; gives back its id.
-    pub async fn migrated(&self, name: &str) -> String {
+    pub(crate) async fn migrated(&self, name: &str) -> String {
         let runs = format!("/api/runs?dataset={name}");
         let run = self.eventually(&runs, |answer| {
             answer["runs"].as_array()?.iter().find(|run| run["state"] == "success").cloned()
@@ -181,7 +181,7 @@ impl Fleet {
     }
 
     /// Waits for a dead letter with this reason; gives back its id.
-    pub async fn dead_letter(&self, reason: &str) -> String {
+    pub(crate) async fn dead_letter(&self, reason: &str) -> String {
         let path = format!("/api/dead-letters?reason={reason}");
         let letter = self.eventually(&path, |answer| answer["dead_letters"].as_array()?.first().cloned()).await;
         letter["id"].as_str().unwrap().to_owned()

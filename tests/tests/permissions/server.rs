@@ -7,23 +7,23 @@ use honk_local::nats::{Lookup, NatsOptions, NatsServer, find_or_fetch};
 use honk_service::environment;
 
 /// Everyone in the account of the services.
-pub const USERS: [&str; 7] = ["producer", "intake", "validate", "migrate", "notify", "api", "deployer"];
+pub(crate) const USERS: [&str; 7] = ["producer", "intake", "validate", "migrate", "notify", "api", "deployer"];
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-pub fn password(user: &str) -> String {
+pub(crate) fn password(user: &str) -> String {
     format!("pw_of_{user}")
 }
 
 /// Each user's own, as every deployment has it.
-pub fn inbox_prefix(user: &str) -> String {
+pub(crate) fn inbox_prefix(user: &str) -> String {
     format!("_INBOX_{user}")
 }
 
-pub async fn nats_server() -> PathBuf {
+pub(crate) async fn nats_server() -> PathBuf {
     let environment = environment();
     let lookup = Lookup {
         nats_server: environment.get("NATS_SERVER").map(PathBuf::from),
@@ -34,13 +34,13 @@ pub async fn nats_server() -> PathBuf {
 }
 
 /// A server without users.
-pub async fn open_to_all(folder: &Path) -> NatsServer {
+pub(crate) async fn open_to_all(folder: &Path) -> NatsServer {
     NatsServer::start(NatsOptions::new(nats_server().await, folder)).await.unwrap()
 }
 
 /// A server with the users of `nats/users.conf`. Their passwords are written into a copy of it: a test cannot change the environment that
 /// the server inherits.
-pub async fn with_users(folder: &Path) -> NatsServer {
+pub(crate) async fn with_users(folder: &Path) -> NatsServer {
     let mut text = std::fs::read_to_string(root().join("nats/users.conf")).unwrap();
     for user in USERS.into_iter().chain(["sys"]) {
         let variable = format!("$NATS_{}_PASSWORD", user.to_uppercase());
@@ -54,7 +54,7 @@ pub async fn with_users(folder: &Path) -> NatsServer {
 }
 
 /// Connects as `user`.
-pub async fn connect(url: &str, user: &str) -> Bus {
+pub(crate) async fn connect(url: &str, user: &str) -> Bus {
     let options = ConnectOptions {
         url: url.to_owned(),
         user: Some(user.to_owned()),

@@ -7,7 +7,7 @@ const NOBODY: &[&str] = &[];
 const DEPLOYER: &[&str] = &["deployer"];
 
 /// What is published, and by whom.
-pub const PUBLISH: &[(&str, &[&str])] = &[
+pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     ("honk.event.dataset_onboard", &["producer", "api"]),
     ("honk.event.other", NOBODY),
     // Jobs and run records.
@@ -87,7 +87,7 @@ pub const PUBLISH: &[(&str, &[&str])] = &[
 ];
 
 /// What is listened to, and by whom.
-pub const SUBSCRIBE: &[(&str, &[&str])] = &[
+pub(crate) const SUBSCRIBE: &[(&str, &[&str])] = &[
     ("_INBOX_producer.x.>", &["producer"]),
     ("_INBOX_intake.x.>", &["intake"]),
     ("_INBOX_validate.x.>", &["validate"]),

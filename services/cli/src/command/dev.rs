@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: DevArguments, output: &Output) -> Result<Exit
         s3_listen: arguments.s3_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         nats: arguments.nats,
     };
-    let served = serve(options, context, signals, output).await;
+    let served = Box::pin(serve(options, context, signals, output)).await;
     logs.flush().await;
     served.map(|()| Exit::Done)
 }

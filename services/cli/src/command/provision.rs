@@ -35,7 +35,9 @@ pub(crate) async fn run(arguments: ProvisionArguments, output: &Output) -> Resul
     if changes.is_empty() {
         output.note("everything is as it should be");
     }
-    output.data(&changes, |changes| changes.iter().map(|done| format!("{} {}\n", done.change, done.what)).collect())?;
+    output.data(&changes, |changes| {
+        changes.iter().map(|done| format!("{} {}", done.change, done.what)).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(Exit::Done)
 }
 

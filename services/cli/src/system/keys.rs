@@ -67,8 +67,8 @@ mod tests {
         let made = Keys::load_or_make(folder.path()).expect("made");
         let loaded = Keys::load_or_make(folder.path()).expect("loaded");
         assert_eq!((&made.s3_secret_key, &made.webhook_secret), (&loaded.s3_secret_key, &loaded.webhook_secret));
-        let mode = std::fs::metadata(folder.path().join(FILE)).expect("file").permissions().mode();
-        assert_eq!(mode & 0o077, 0);
+        let permissions = std::fs::metadata(folder.path().join(FILE)).expect("file").permissions();
+        assert_eq!(permissions.mode() & 0o077, 0);
         assert_ne!(made.s3_secret_key, Keys::random().s3_secret_key);
     }
 }
