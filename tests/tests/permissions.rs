@@ -1,5 +1,6 @@
 //! Each service works with its own user of `nats/users.conf`, and with no other's rights.
 
+#![allow(dead_code, clippy::expect_used, reason = "what is shared with `topology.rs` is partly used there alone")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod permissions {

@@ -28,7 +28,7 @@ pub async fn serve(context: Context<IntakeConfig>) -> Result<(), Failure> {
     let section = context.config.intake.clone();
     let bus = start::connect(&context).await?;
     if section.provision {
-        bus.provision(&Topology::new(&Settings::default())).await?;
+        bus.restore(&Topology::new(&Settings::default())).await?;
     }
     let default_workflow = WorkflowName::new(section.default_workflow.as_str())?;
     let ledger = Ledger::new(bus.clone(), context.clock.clone());

@@ -64,7 +64,7 @@ impl Sweeper {
     /// Looks once at everything that has stood still.
     async fn sweep(&mut self) -> Result<(), LedgerError> {
         if self.provision {
-            let made = self.ledger.bus().provision(&Topology::new(&Settings::default())).await;
+            let made = self.ledger.bus().restore(&Topology::new(&Settings::default())).await;
             made.iter().flatten().for_each(|change| tracing::warn!(?change, "made what was missing on the server"));
         }
         self.catch_up().await?;

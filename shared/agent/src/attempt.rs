@@ -105,10 +105,13 @@ impl Agent {
                 failpoint::hit("after-work");
                 self.settle(delivery, attempt, outcome).await;
             }
-            Ok(Beginning::Exhausted(attempt)) => self.settle(delivery, *attempt, Outcome::Exhausted).await,
-            Ok(Beginning::Done(recorded, trace)) => self.repeat(delivery, &recorded, &trace).await,
-            Ok(Beginning::Malformed(error)) => self.bury_malformed(delivery, &error).await,
-            Err(BeginError::Ledger(LedgerError::Refused(refusal))) => self.step_aside(delivery, refusal).await,
+            // What is rare is boxed, so that it does not make every attempt's future larger.
+            Ok(Beginning::Exhausted(attempt)) => Box::pin(self.settle(delivery, *attempt, Outcome::Exhausted)).await,
+            Ok(Beginning::Done(recorded, trace)) => Box::pin(self.repeat(delivery, &recorded, &trace)).await,
+            Ok(Beginning::Malformed(error)) => Box::pin(self.bury_malformed(delivery, &error)).await,
+            Err(BeginError::Ledger(LedgerError::Refused(refusal))) => {
+                Box::pin(self.step_aside(delivery, refusal)).await
+            }
             Err(error) => {
                 tracing::warn!(%error, "the job cannot be begun now");
                 self.give_back(delivery, UNREADABLE_PAUSE).await;
@@ -131,7 +134,7 @@ impl Agent {
         let first = delivery.delivered == 1;
         let mut known = Recorded { run: message.run, revision: message.revision };
         if !first {
-            known = self.ledger.get(&known.run.dataset, &known.run.id).await?;
+            known = Box::pin(self.ledger.get(&known.run.dataset, &known.run.id)).await?;
             if known.revision < message.revision {
                 return Err(BeginError::Stale);
             }
@@ -155,7 +158,7 @@ impl Agent {
             return Ok(Beginning::Exhausted(Box::new(attempt)));
         }
         if !first {
-            attempt.known = self.ledger.record(attempt.known.clone(), &self.started(&attempt)).await?.0;
+            attempt.known = Box::pin(self.ledger.record(attempt.known.clone(), &self.started(&attempt))).await?.0;
         }
         Ok(Beginning::Do(Box::new(attempt)))
     }
@@ -210,18 +213,32 @@ impl Agent {
             Err(failed) => return (attempt, Outcome::Failed(failed)),
         };
         let attempt = Mutex::new(attempt);
-        let outcome = self.supervise(work, watched, || self.put_on_record(&attempt)).await;
+        let outcome = self.supervise(work, watched, || Box::pin(self.hold(&attempt))).await;
         self.metrics.worked(begin.elapsed());
         (attempt.into_inner(), outcome)
     }
 
-    /// A lost race here is no harm: the end of the attempt decides.
-    async fn put_on_record(&self, attempt: &Mutex<Attempt>) {
+    /// Puts the attempt on record, or looks whether it is still the latest there. An unanswered look is no harm: the end of the attempt
+    /// decides.
+    async fn hold(&self, attempt: &Mutex<Attempt>) -> bool {
         let mut attempt = attempt.lock().await;
-        match self.ledger.record(attempt.known.clone(), &self.started(&attempt)).await {
-            Ok((recorded, _)) => attempt.known = recorded,
-            Err(error) => tracing::warn!(%error, "the attempt's begin is not on record"),
+        let run = &attempt.known.run;
+        let held = match self.ledger.get(&run.dataset, &run.id).await {
+            Ok(latest) if latest.revision >= attempt.known.revision => {
+                self.ledger.record(latest, &self.started(&attempt)).await.map(|(recorded, _)| recorded)
+            }
+            Ok(_) => return true,
+            Err(error) => Err(error),
+        };
+        match held {
+            Ok(recorded) => attempt.known = recorded,
+            Err(LedgerError::Refused(refusal)) => {
+                tracing::warn!(%refusal, "stopping the work");
+                return false;
+            }
+            Err(error) => tracing::warn!(%error, "the attempt is not on record"),
         }
+        true
     }
 
     /// Every step's action, or why the job can never be done here.

@@ -105,7 +105,7 @@ impl Ledger {
                 Ok(revision) => return Ok((Recorded { run, revision }, effects)),
                 // After a time-out the write may have been done: the record tells.
                 Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
-                    current = self.get(&current.run.dataset, &current.run.id).await?;
+                    current = Box::pin(self.get(&current.run.dataset, &current.run.id)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -30,13 +30,13 @@ impl Agent {
                 tracing::warn!(reason = %failed.reason, error = failed.message, attempt = attempt.fence.attempt, "will be tried again");
                 let failure = self.failure(&attempt, &failed);
                 let event = RunEvent::Retrying { job: attempt.job.clone(), fence: attempt.fence, failure };
-                self.return_later(delivery, &attempt, &event, delay).await;
+                Box::pin(self.return_later(delivery, &attempt, &event, delay)).await;
             }
             Settlement::HandBack => {
                 let event = RunEvent::HandedBack { job: attempt.job.clone(), fence: attempt.fence };
-                self.return_later(delivery, &attempt, &event, Duration::ZERO).await;
+                Box::pin(self.return_later(delivery, &attempt, &event, Duration::ZERO)).await;
             }
-            Settlement::DeadLetter(failed) => self.bury(delivery, &attempt, &failed).await,
+            Settlement::DeadLetter(failed) => Box::pin(self.bury(delivery, &attempt, &failed)).await,
         }
     }
 

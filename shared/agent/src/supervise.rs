@@ -48,16 +48,17 @@ enum Sight {
 }
 
 impl Agent {
-    /// Runs `work` on a task of its own and keeps watch. `begun` is called once, when the attempt has grown old enough to be put on record.
-    pub(crate) async fn supervise<W, B>(&self, work: W, watched: Watched, begun: impl FnOnce() -> B) -> Outcome
+    /// Runs `work` on a task of its own and keeps watch. `hold` is called when the attempt has grown old enough to be put on record, and
+    /// with each heartbeat after that; once it says that the attempt was taken over, the work is stopped.
+    pub(crate) async fn supervise<W, B>(&self, work: W, watched: Watched, hold: impl Fn() -> B) -> Outcome
     where
         W: Future<Output = Result<Outputs, Failed>> + Send + 'static,
-        B: Future<Output = ()>,
+        B: Future<Output = bool>,
     {
         let mut task = JoinSet::new();
         task.spawn(work);
         let since = Instant::now();
-        let mut begun = Some(begun);
+        let mut durable = false;
         let (every, mut beaten) = ((watched.ack_wait / 3).min(DURABLE_AFTER), since);
         let mut ticks = tokio::time::interval_at(since + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,13 +75,19 @@ impl Agent {
                 Sight::Deadline => return stop(task, &watched, Outcome::Failed(timed_out(watched.timeout))).await,
                 Sight::HardStop => return stop(task, &watched, Outcome::HandedBack).await,
                 Sight::Tick => {
-                    if beaten.elapsed() + every > watched.ack_wait / 3 {
+                    let beat = beaten.elapsed() + every > watched.ack_wait / 3;
+                    if beat {
                         beaten = Instant::now();
                         self.beat(&watched).await;
                     }
                     self.show(&watched).await;
-                    if let Some(begun) = begun.take_if(|_| since.elapsed() >= DURABLE_AFTER.min(every * 2)) {
-                        begun().await;
+                    let old_enough = since.elapsed() >= DURABLE_AFTER.min(every * 2);
+                    if old_enough && (beat || !durable) {
+                        durable = true;
+                        if !hold().await {
+                            // Settling it finds the later attempt on record, and leaves the delivery alone.
+                            return stop(task, &watched, Outcome::HandedBack).await;
+                        }
                     }
                 }
             }

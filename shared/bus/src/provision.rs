@@ -41,6 +41,23 @@ struct Difference {
 impl Bus {
     /// Makes the server match `topology`. Nothing is changed if any part of it cannot be.
     pub async fn provision(&self, topology: &Topology) -> Result<Vec<Change>, ProvisionError> {
+        let mut steps = self.plan(topology).await?;
+        if let Some(refused) = steps.iter().position(|step| matches!(step, Step::Refuse(_)))
+            && let Step::Refuse(error) = steps.swap_remove(refused)
+        {
+            return Err(error);
+        }
+        self.carry_out_all(steps).await
+    }
+
+    /// Makes what is missing, and leaves everything that is there as it is.
+    pub async fn restore(&self, topology: &Topology) -> Result<Vec<Change>, ProvisionError> {
+        let mut steps = self.plan(topology).await?;
+        steps.retain(|step| matches!(step, Step::CreateStream(_) | Step::CreateConsumer(..)));
+        self.carry_out_all(steps).await
+    }
+
+    async fn plan(&self, topology: &Topology) -> Result<Vec<Step>, ProvisionError> {
         let mut wanted: Vec<(Config, &[Consumer])> = Vec::new();
         wanted.extend(topology.streams.iter().map(|stream| (stream_config(stream), &stream.consumers[..])));
         wanted.extend(topology.buckets.iter().map(|bucket| (bucket_config(bucket), &[][..])));
@@ -51,6 +68,10 @@ impl Bus {
                 steps.extend(self.plan_consumer(&stream.name, consumer_config(consumer)).await?);
             }
         }
+        Ok(steps)
+    }
+
+    async fn carry_out_all(&self, steps: Vec<Step>) -> Result<Vec<Change>, ProvisionError> {
         let mut changes = Vec::new();
         for step in steps {
             changes.push(self.carry_out(step).await?);
@@ -61,12 +82,15 @@ impl Bus {
     async fn plan_stream(&self, wanted: &Config) -> Result<Option<Step>, ProvisionError> {
         let existing = match self.context.get_stream(&wanted.name).await {
             Ok(stream) => stream.cached_info().config.clone(),
-            Err(error) if is_stream_missing(&error.kind()) => return Ok(Some(Step::CreateStream(wanted.clone()))),
+            Err(error) if is_stream_missing(&error.kind()) => {
+                return Ok(Some(Step::CreateStream(Box::new(wanted.clone()))));
+            }
             Err(error) => return Err(BusError::refused(format!("look at stream {}", wanted.name), &error).into()),
         };
         let differences = stream_differences(&existing, wanted);
-        let Some(shown) = show("stream", &wanted.name, &differences)? else { return Ok(None) };
-        Ok(Some(Step::UpdateStream(merge_stream(existing, wanted), shown)))
+        let update = |shown| Step::UpdateStream(Box::new(merge_stream(existing, wanted)), shown);
+        Ok(show("stream", &wanted.name, &differences)
+            .map_or_else(|error| Some(Step::Refuse(error)), |shown| shown.map(update)))
     }
 
     async fn plan_consumer(&self, stream: &str, wanted: pull::Config) -> Result<Option<Step>, ProvisionError> {
@@ -76,36 +100,38 @@ impl Bus {
         let existing = match found {
             Ok(consumer) => consumer.cached_info().config.clone(),
             Err(error) if is_consumer_missing(&error) => {
-                return Ok(Some(Step::CreateConsumer(stream.to_owned(), wanted)));
+                return Ok(Some(Step::CreateConsumer(stream.to_owned(), Box::new(wanted))));
             }
             Err(error) => return Err(BusError::refused(format!("look at consumer {name} of {stream}"), &error).into()),
         };
         let differences = consumer_differences(&existing, &wanted);
-        let Some(shown) = show("consumer", &name, &differences)? else { return Ok(None) };
-        Ok(Some(Step::UpdateConsumer(stream.to_owned(), wanted, shown)))
+        let update = |shown| Step::UpdateConsumer(stream.to_owned(), Box::new(wanted), shown);
+        Ok(show("consumer", &name, &differences)
+            .map_or_else(|error| Some(Step::Refuse(error)), |shown| shown.map(update)))
     }
 
     async fn carry_out(&self, step: Step) -> Result<Change, ProvisionError> {
         match step {
+            Step::Refuse(error) => Err(error),
             Step::CreateStream(config) => {
                 let name = config.name.clone();
-                let created = self.context.create_stream(config).await;
+                let created = self.context.create_stream(*config).await;
                 created.map_err(|error| BusError::refused(format!("create stream {name}"), &error))?;
                 Ok(Change::Created(format!("stream {name}")))
             }
             Step::UpdateStream(config, shown) => {
-                let updated = self.context.update_stream(config).await;
+                let updated = self.context.update_stream(*config).await;
                 updated.map_err(|error| BusError::refused(format!("update stream {shown}"), &error))?;
                 Ok(Change::Updated(format!("stream {shown}")))
             }
             Step::CreateConsumer(stream, config) => {
                 let name = config.durable_name.clone().unwrap_or_default();
-                let created = self.context.create_consumer_on_stream(config, stream.as_str()).await;
+                let created = self.context.create_consumer_on_stream(*config, stream.as_str()).await;
                 created.map_err(|error| BusError::refused(format!("create consumer {name} of {stream}"), &error))?;
                 Ok(Change::Created(format!("consumer {name} of {stream}")))
             }
             Step::UpdateConsumer(stream, config, shown) => {
-                let updated = self.context.update_consumer_on_stream(config, stream.as_str()).await;
+                let updated = self.context.update_consumer_on_stream(*config, stream.as_str()).await;
                 updated.map_err(|error| BusError::refused(format!("update consumer {shown}"), &error))?;
                 Ok(Change::Updated(format!("consumer {shown}")))
             }
@@ -114,10 +140,11 @@ impl Bus {
 }
 
 enum Step {
-    CreateStream(Config),
-    UpdateStream(Config, String),
-    CreateConsumer(String, pull::Config),
-    UpdateConsumer(String, pull::Config, String),
+    CreateStream(Box<Config>),
+    UpdateStream(Box<Config>, String),
+    CreateConsumer(String, Box<pull::Config>),
+    UpdateConsumer(String, Box<pull::Config>, String),
+    Refuse(ProvisionError),
 }
 
 /// A stream as the server's API has it.
@@ -210,7 +237,7 @@ fn stream_differences(have: &Config, want: &Config) -> Vec<Difference> {
         differ("subjects", &have.subjects, &want.subjects, !lost_subjects),
         differ("retention", &have.retention, &want.retention, false),
         differ("storage", &have.storage, &want.storage, false),
-        differ("replicas", &have.num_replicas, &want.num_replicas, true),
+        differ("replicas", &have.num_replicas, &want.num_replicas, want.num_replicas > have.num_replicas),
         differ("discard", &have.discard, &want.discard, true),
         differ("allow_direct", &have.allow_direct, &want.allow_direct, true),
         differ("allow_rollup_hdrs", &have.allow_rollup, &want.allow_rollup, true),
@@ -281,9 +308,16 @@ mod tests {
 
     #[test]
     fn what_an_operator_set_beside_stays() {
-        let have = Config { max_bytes: 7, num_replicas: 3, ..config() };
-        assert_eq!(stream_differences(&have, &config()).len(), 1);
+        let have = Config { max_bytes: 7, ..config() };
+        assert!(stream_differences(&have, &config()).is_empty());
         assert_eq!(merge_stream(have, &config()).max_bytes, 7);
+    }
+
+    #[test]
+    fn replicas_may_be_added_and_not_taken_away() {
+        let three = Config { num_replicas: 3, ..config() };
+        assert!(show("stream", "S", &stream_differences(&config(), &three)).is_ok());
+        assert!(show("stream", "S", &stream_differences(&three, &config())).is_err());
     }
 
     #[test]

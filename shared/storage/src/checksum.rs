@@ -222,6 +222,8 @@ impl ContentHasher {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -262,9 +264,10 @@ mod tests {
         assert!(Checksum::full_object(Some(&ChecksumType::Composite), values).is_empty());
         let crc = Checksum { algorithm: Algorithm::Crc32, value: "a".into() };
         let sha = Checksum { algorithm: Algorithm::Sha256, value: "a".into() };
-        assert_eq!(Checksum::agree(&[crc.clone()], &[sha.clone()]), None);
-        assert_eq!(Checksum::agree(&[sha.clone(), crc.clone()], &[crc.clone()]), Some(true));
-        assert_eq!(Checksum::agree(&[crc.clone()], &[Checksum { value: "b".into(), ..crc }]), Some(false));
+        assert_eq!(Checksum::agree(from_ref(&crc), from_ref(&sha)), None);
+        assert_eq!(Checksum::agree(&[sha.clone(), crc.clone()], from_ref(&crc)), Some(true));
+        let other = Checksum { value: "b".into(), ..crc.clone() };
+        assert_eq!(Checksum::agree(&[crc], &[other]), Some(false));
     }
 
     fn sum(algorithm: Algorithm, bytes: &[u8]) -> Checksum {

@@ -79,7 +79,7 @@ mod tests {
             prop_assert!(layout.count() <= MAX_PARTS);
             let mut next = 0;
             for (index, (number, range)) in layout.parts().enumerate() {
-                prop_assert_eq!(number as usize, index + 1);
+                prop_assert_eq!(usize::try_from(number).ok(), Some(index + 1));
                 prop_assert_eq!(range.start, next);
                 prop_assert!(range.length > 0 && range.length <= MAX_PART);
                 next += range.length;

@@ -32,11 +32,13 @@ pub struct Stub {
     _tasks: JoinSet<()>,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer may also be none")]
 /// An answer without a body; `headers` are whole lines.
 pub fn status(code: u16, headers: &str) -> Answer {
     Some(format!("HTTP/1.1 {code} Told\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n"))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer may also be none")]
 /// An S3 error.
 pub fn s3_error(code: u16, name: &str) -> Answer {
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{name}</Code><Message>told to</Message></Error>");

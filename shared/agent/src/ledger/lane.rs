@@ -98,7 +98,9 @@ impl Ledger {
             match self.write(&run, self.if_unchanged(&dataset, lane.sequence)).await {
                 Ok(revision) => break Recorded { run, revision },
                 // After a time-out the write may have been done: the lane tells.
-                Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => lane = self.lane(&dataset).await?,
+                Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
+                    lane = Box::pin(self.lane(&dataset)).await?
+                }
                 Err(error) => return Err(error.into()),
             }
         };
@@ -128,7 +130,7 @@ impl Ledger {
 
     async fn resume(&self, recorded: &Recorded, trace: &Trace) -> Result<(), LedgerError> {
         match recorded.run.state {
-            RunState::Waiting => self.settle_lane(&recorded.run.dataset).await,
+            RunState::Waiting => Box::pin(self.settle_lane(&recorded.run.dataset)).await,
             _ => self.publish_due(recorded, trace).await,
         }
     }
