@@ -114,7 +114,9 @@ async fn an_attempt_that_dies_midway_loses_only_the_objects_in_flight() {
         report = migrate_objects(world.plan(), &progress, &cancel) => panic!("it ended first: {report:?}"),
     }
     let again = world.migrate().await.unwrap();
-    assert_eq!((again.copied, again.already_there, again.verified), (2, 1, 3));
+    // The second object may have been finished before the attempt was seen to be in the middle of it.
+    assert!(again.already_there >= 1 && again.copied >= 1, "{again:?}");
+    assert_eq!((again.copied + again.already_there, again.verified), (3, 3));
     for key in ["a", "b", "c"] {
         assert_eq!(world.target.abort_uploads(&world.target_place.key(key)).await.unwrap(), 0, "{key}");
     }

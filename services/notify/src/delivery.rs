@@ -150,9 +150,12 @@ impl Deliveries {
                 Err(error) if !error.is_conflict() => return Err(unavailable(&error)),
                 Err(_conflict) => {}
             }
-            let there = self.bucket.get(&id.key(run)).await.map_err(|error| unavailable(&error))?;
-            revision = there.as_ref().map_or(0, |entry| entry.revision);
-            let other = there.and_then(|entry| serde_json::from_slice::<Delivery>(&entry.value).ok());
+            let last = self.bus.last(&Bucket::stream_of(DELIVERIES), &self.bucket.subject(&id.key(run))).await;
+            let last = last.map_err(|error| unavailable(&error))?;
+            // The marker of a record that expired counts too: its sequence is what the next write must expect.
+            revision = last.as_ref().map_or(0, |message| message.sequence);
+            let there = last.filter(|message| !message.is_removal());
+            let other = there.and_then(|message| serde_json::from_slice::<Delivery>(&message.payload).ok());
             if let Some(other) = other.filter(|other| other.done_at.is_some()) {
                 return Ok(other);
             }
