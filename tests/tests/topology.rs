@@ -75,8 +75,10 @@ async fn a_server_made_with_the_json_files_needs_no_provisioning() {
     let folder = TempDir::new().unwrap();
     let nats = server::open_to_all(folder.path()).await;
     let mut raw = Raw::connect(nats.port(), None).await;
-    // A stream's name sorts before those of its consumers.
-    for (file, text) in stored_files() {
+    let mut files: Vec<_> = stored_files().into_iter().collect();
+    // Streams before the consumers on them.
+    files.sort_by_key(|(file, _)| file.matches('.').count());
+    for (file, text) in files {
         let config: Value = serde_json::from_str(&text).unwrap();
         let (subject, body) = match file.split('.').collect::<Vec<_>>()[..] {
             [stream, _] => (format!("$JS.API.STREAM.CREATE.{stream}"), text),

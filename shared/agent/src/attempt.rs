@@ -110,7 +110,7 @@ impl Agent {
             Ok(Beginning::Done(recorded, trace)) => Box::pin(self.repeat(delivery, &recorded, &trace)).await,
             Ok(Beginning::Malformed(error)) => Box::pin(self.bury_malformed(delivery, &error)).await,
             Err(BeginError::Ledger(LedgerError::Refused(refusal))) => {
-                Box::pin(self.step_aside(delivery, refusal)).await
+                Box::pin(self.step_aside(delivery, refusal)).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "the job cannot be begun now");

@@ -74,7 +74,7 @@ impl Raw {
     async fn line(&mut self) -> String {
         let mut line = String::new();
         let read = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut line)).await;
-        assert!(read.expect("the server answers").unwrap() > 0, "the server hung up");
+        assert!(read.unwrap().unwrap() > 0, "the server hung up");
         line.trim_end().to_owned()
     }
 }

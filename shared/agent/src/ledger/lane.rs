@@ -99,7 +99,7 @@ impl Ledger {
                 Ok(revision) => break Recorded { run, revision },
                 // After a time-out the write may have been done: the lane tells.
                 Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
-                    lane = Box::pin(self.lane(&dataset)).await?
+                    lane = Box::pin(self.lane(&dataset)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
