@@ -1,5 +1,5 @@
 //! The only place that writes to the terminal: data to standard output, everything else to standard error. What comes
-//! from the server passes through [`neutral`], so that a name or an error cannot steer the terminal.
+//! from the server passes through [`neutral()`], so that a name or an error cannot steer the terminal.
 
 mod neutral;
 mod table;
