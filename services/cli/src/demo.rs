@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use honk_api::wire::{DeadLetterPage, DeadLetterView, Replayed, RunView};
 use honk_local::s3::{S3Server, Storage};
-use honk_protocol::name::{DatasetName, RunId};
+use honk_protocol::name::RunId;
 use honk_protocol::run::{Run, RunState};
 use honk_storage::{StorageConfig, Stores};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,9 +37,7 @@ pub(crate) async fn run(system: &mut System, samples: Vec<Sample>, output: &Outp
     let elsewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let new_store = start_s3(elsewhere, Storage::Disk(system.addresses.state.join("s3-new")), &system.keys).await?;
     let receiver = Receiver::start(&system.keys.webhook_secret).await?;
-    let outcome = tokio::select! {
-        outcome = Demo::new(system, &new_store, receiver, output)?.migrate(samples) => outcome,
-    };
+    let outcome = Demo::new(system, &new_store, receiver, output)?.migrate(samples).await;
     new_store.stop().await;
     outcome
 }
@@ -76,12 +74,11 @@ impl<'a> Demo<'a> {
             .map_err(|error| CliError::failed("cannot watch the runs").caused_by(&error))?;
         let begin = std::time::Instant::now();
         let mut runs = self.stage.publish(&samples).await?;
-        self.follow(&mut watch, &runs).await?;
+        self.follow(&mut watch, runs.values(), RunState::is_finished).await?;
         for sample in samples.iter().filter(|sample| sample.is_empty_at_first) {
             self.repair(sample).await?;
-            let one: HashMap<DatasetName, RunId> =
-                runs.get_key_value(&sample.name).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
-            self.follow_replayed(&mut watch, &one).await?;
+            let replayed = runs.get(&sample.name).into_iter();
+            self.follow(&mut watch, replayed, |state| state == RunState::Success).await?;
         }
         let elapsed = begin.elapsed();
         self.output
@@ -102,28 +99,16 @@ impl<'a> Demo<'a> {
         Ok(Summary { rows, notices, elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) })
     }
 
-    /// Waits until every run has come to an end.
-    async fn follow(&self, watch: &mut honk_bus::Watch, runs: &HashMap<DatasetName, RunId>) -> Result<(), CliError> {
-        self.wait(watch, runs, honk_protocol::run::RunState::is_finished).await
-    }
-
-    /// Waits until every replayed run has come to a good end.
-    async fn follow_replayed(
+    /// Waits until every one of `runs` has come to an end that counts.
+    async fn follow<'r>(
         &self,
         watch: &mut honk_bus::Watch,
-        runs: &HashMap<DatasetName, RunId>,
-    ) -> Result<(), CliError> {
-        self.wait(watch, runs, |state| state == RunState::Success).await
-    }
-
-    async fn wait(
-        &self,
-        watch: &mut honk_bus::Watch,
-        runs: &HashMap<DatasetName, RunId>,
+        runs: impl ExactSizeIterator<Item = &'r RunId>,
         is_end: impl Fn(RunState) -> bool,
     ) -> Result<(), CliError> {
-        let bar = self.output.bars().add(ProgressBar::new(runs.len() as u64).with_style(style()));
-        let mut open: HashMap<&RunId, RunState> = runs.values().map(|run| (run, RunState::Waiting)).collect();
+        let count = runs.len();
+        let bar = self.output.bars().add(ProgressBar::new(count as u64).with_style(style()));
+        let mut open: HashMap<&RunId, RunState> = runs.map(|run| (run, RunState::Waiting)).collect();
         while !open.is_empty() {
             let Ok(event) = tokio::time::timeout(STUCK, watch.next()).await else {
                 let shown: Vec<String> = open.iter().take(5).map(|(run, state)| format!("{run} ({state})")).collect();
@@ -137,7 +122,7 @@ impl<'a> Demo<'a> {
             let Ok(run) = serde_json::from_slice::<Run>(&message.payload) else { continue };
             if is_end(run.state) {
                 open.remove(&run.id);
-                bar.set_position((runs.len() - open.len()) as u64);
+                bar.set_position((count - open.len()) as u64);
             } else if let Some(state) = open.get_mut(&run.id) {
                 *state = run.state;
             }

@@ -54,9 +54,6 @@ pub enum AgentError {
     },
 }
 
-/// What to do about an [`AgentError`].
-pub const POOL_HINT: &str = "is the server reachable, and were its streams and consumers made with `honk provision`?";
-
 /// An agent of one pool.
 pub struct Agent {
     pub(crate) config: AgentConfig,

@@ -44,13 +44,6 @@ pub fn services() -> &'static Path {
     FOLDER.get_or_init(|| build(&Service::ALL.map(Service::name)))
 }
 
-/// The folder with all binaries: the services, `honk-api` and `honk`; builds them once per test process.
-pub fn binaries() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| build(&["honk-intake", "honk-validate", "honk-migrate", "honk-notify", "honk-api", "honk-cli"]))
-}
-
 fn build(packages: &[&str]) -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
