@@ -110,14 +110,14 @@ impl Sweeper {
                     if self.is_lost(&run.id, job).await? {
                         tracing::warn!(run = %run.id, job = %job.name, "no message carries it: dispatched anew");
                         self.redispatched.inc();
-                        self.ledger.redispatch(recorded.clone(), &job.name, job.generation).await?;
+                        self.ledger.redispatch(&recorded, &job.name, job.generation).await?;
                     }
                 }
                 Ok(())
             }
             _ => {
                 self.ledger.settle_lane(&run.dataset).await?;
-                self.open.remove(&(run.dataset, run.id));
+                self.open.remove(&(run.dataset.clone(), run.id.clone()));
                 Ok(())
             }
         }

@@ -86,16 +86,18 @@ impl Agent {
         let opened = self.ledger.bus().pull(topology::JOBS, pool.as_str()).await;
         let puller = opened.map_err(|source| AgentError::Pool { pool: pool.clone(), source })?;
         let ack_wait = puller.ack_wait();
-        let pump = Pump { name: format!("agent {pool}"), slots: self.config.slots, health: self.health.clone() };
+        let pump = Pump {
+            name: format!("agent {pool}"),
+            slots: self.config.slots,
+            health: self.health.clone(),
+            bus: self.ledger.bus().clone(),
+        };
         let agent = Arc::new(self);
         pump.run(puller, lifecycle, |delivery| {
             agent.metrics.pulled(delivery.pending);
             Arc::clone(&agent).attempt(delivery, ack_wait, lifecycle.hard_stop().clone())
         })
         .await;
-        if let Err(error) = agent.ledger.bus().flush().await {
-            tracing::warn!(%error, "flushing the connection");
-        }
         Ok(())
     }
 }

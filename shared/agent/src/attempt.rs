@@ -132,7 +132,8 @@ impl Agent {
         self.note_begin(delivery, &message);
         let fence = Fence { generation: message.generation, attempt: delivery.delivered };
         let first = delivery.delivered == 1;
-        let mut known = Recorded { run: message.run, revision: message.revision };
+        let json = delivery.message.payload.slice_ref(message.json.as_bytes());
+        let mut known = Recorded { run: Arc::new(message.run), json, revision: message.revision };
         if !first {
             known = Box::pin(self.ledger.get(&known.run.dataset, &known.run.id)).await?;
             if known.revision < message.revision {
@@ -158,7 +159,7 @@ impl Agent {
             return Ok(Beginning::Exhausted(Box::new(attempt)));
         }
         if !first {
-            attempt.known = Box::pin(self.ledger.record(attempt.known.clone(), &self.started(&attempt))).await?.0;
+            attempt.known = Box::pin(self.ledger.record(&attempt.known, &self.started(&attempt))).await?.0;
         }
         Ok(Beginning::Do(Box::new(attempt)))
     }
@@ -191,7 +192,7 @@ impl Agent {
         let cancelled = CancellationToken::new();
         let progress = Arc::new(ProgressCounters::default());
         let context = JobContext {
-            run: Arc::new(attempt.known.run.clone()),
+            run: Arc::clone(&attempt.known.run),
             job: attempt.job.clone(),
             fence: attempt.fence,
             with: std::collections::BTreeMap::new(),
@@ -225,7 +226,7 @@ impl Agent {
         let run = &attempt.known.run;
         let held = match self.ledger.get(&run.dataset, &run.id).await {
             Ok(latest) if latest.revision >= attempt.known.revision => {
-                self.ledger.record(latest, &self.started(&attempt)).await.map(|(recorded, _)| recorded)
+                self.ledger.record(&latest, &self.started(&attempt)).await.map(|(recorded, _)| recorded)
             }
             Ok(_) => return true,
             Err(error) => Err(error),

@@ -7,6 +7,8 @@
 mod lane;
 mod letters;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use honk_bus::{Bus, BusError, Entry, Expect, Publication};
 use honk_protocol::dead::HEADER_TRACEPARENT;
@@ -29,12 +31,14 @@ pub struct Ledger {
     clock: Clock,
 }
 
-/// A record and the revision that the next compare-and-set expects.
+/// A record as it is stored. Clones share it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     /// The record.
-    pub run: Run,
-    /// Its revision.
+    pub run: Arc<Run>,
+    /// The same as JSON: what is carried to the agents.
+    pub json: Bytes,
+    /// What the next compare-and-set expects.
     pub revision: u64,
 }
 
@@ -90,8 +94,8 @@ impl Ledger {
 
     /// Moves a record by `event`, from what is known of it; reads it again and decides again as often as another writer is faster. Does not
     /// publish what follows, but says what that is. A record that already says so is returned as it is, with all that is due by it.
-    pub async fn record(&self, known: Recorded, event: &RunEvent) -> Result<(Recorded, Vec<Effect>), LedgerError> {
-        let mut current = known;
+    pub async fn record(&self, known: &Recorded, event: &RunEvent) -> Result<(Recorded, Vec<Effect>), LedgerError> {
+        let mut current = known.clone();
         loop {
             let (run, effects) = match current.run.apply(event, self.clock.now()) {
                 Ok(moved) => moved,
@@ -101,8 +105,8 @@ impl Ledger {
                 }
                 Err(refusal) => return Err(refusal.into()),
             };
-            match self.write(&run, Expect::Last(current.revision)).await {
-                Ok(revision) => return Ok((Recorded { run, revision }, effects)),
+            match self.write(run, Expect::Last(current.revision)).await {
+                Ok(recorded) => return Ok((recorded, effects)),
                 // After a time-out the write may have been done: the record tells.
                 Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
                     current = Box::pin(self.get(&current.run.dataset, &current.run.id)).await?;
@@ -113,7 +117,7 @@ impl Ledger {
     }
 
     /// [`Ledger::record`], then publishes what follows.
-    pub async fn advance(&self, known: Recorded, event: &RunEvent, trace: &Trace) -> Result<Recorded, LedgerError> {
+    pub async fn advance(&self, known: &Recorded, event: &RunEvent, trace: &Trace) -> Result<Recorded, LedgerError> {
         let (recorded, effects) = self.record(known, event).await?;
         failpoint::hit("after-record");
         self.publish(&recorded, effects, trace).await?;
@@ -145,8 +149,7 @@ impl Ledger {
 
     /// Publishes a job, once for all times: nothing may ever have been stored under its subject.
     async fn dispatch(&self, recorded: &Recorded, to: &JobSubject, trace: &Trace) -> Result<(), LedgerError> {
-        let record = serde_json::to_vec(&recorded.run).map_err(|error| unreadable(&recorded.run, &error))?;
-        let message = JobMessage::encode(&record, recorded.revision, &to.job, to.generation);
+        let message = JobMessage::encode(&recorded.json, recorded.revision, &to.job, to.generation);
         let publication = Publication::new(to.to_string(), message).expect(Expect::New);
         match self.publish_traced(publication, "honk.job", &to.pool, trace).await {
             Ok(()) => Ok(()),
@@ -183,21 +186,23 @@ impl Ledger {
     }
 
     /// Writes a record; one that came to its end expires by itself.
-    async fn write(&self, run: &Run, expect: Expect) -> Result<u64, BusError> {
-        let record = serde_json::to_vec(run)
+    async fn write(&self, run: Run, expect: Expect) -> Result<Recorded, BusError> {
+        let json = serde_json::to_vec(&run)
             .map_err(|error| BusError::Refused { what: format!("write run {}", run.id), problem: error.to_string() })?;
+        let json = Bytes::from(json);
         let ttl = match run.state {
             RunState::Waiting | RunState::Running => None,
             RunState::Success | RunState::Cancelled => Some(KEEP_SUCCESS),
             RunState::Failure | RunState::Error | RunState::Timeout => Some(KEEP_DEAD),
         };
         let key = subject::run_key(&run.dataset, &run.id);
-        let publication = self.bus.runs().publication(&key, record).expect(expect).ttl(ttl);
-        self.bus.publish(publication).await.map(|published| published.sequence)
+        let publication = self.bus.runs().publication(&key, json.clone()).expect(expect).ttl(ttl);
+        let revision = self.bus.publish(publication).await?.sequence;
+        Ok(Recorded { run: Arc::new(run), json, revision })
     }
 
     /// Dispatches a job anew whose message is lost, if its record still says that `generation` is due.
-    pub async fn redispatch(&self, known: Recorded, job: &JobName, generation: u32) -> Result<Recorded, LedgerError> {
+    pub async fn redispatch(&self, known: &Recorded, job: &JobName, generation: u32) -> Result<Recorded, LedgerError> {
         let trace = Trace::of_run(&known.run);
         self.advance(known, &RunEvent::Lost { job: job.clone(), generation }, &trace).await
     }
@@ -234,12 +239,8 @@ pub fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
     let unreadable = |problem: String| LedgerError::Unreadable { run: entry.key.clone(), problem };
     let run: Run = serde_json::from_slice(&entry.value).map_err(|error| unreadable(error.to_string()))?;
     if run.v == RUN_VERSION {
-        Ok(Recorded { run, revision: entry.revision })
+        Ok(Recorded { run: Arc::new(run), json: entry.value.clone(), revision: entry.revision })
     } else {
         Err(unreadable(format!("it has schema version {}, this service reads {RUN_VERSION}", run.v)))
     }
-}
-
-fn unreadable(run: &Run, error: &serde_json::Error) -> LedgerError {
-    LedgerError::Unreadable { run: run.id.to_string(), problem: error.to_string() }
 }

@@ -32,34 +32,30 @@ pub(crate) struct AgentMetrics {
     pool: String,
     attempts: Family<Outcome, Counter>,
     runs: Family<RunResult, Counter>,
-    queue_wait: Family<Pool, Histogram>,
-    duration: Family<Pool, Histogram>,
-    backlog: Family<Pool, Gauge<u64, AtomicU64>>,
+    queue_wait: Histogram,
+    duration: Histogram,
+    backlog: Gauge<u64, AtomicU64>,
 }
 
 impl AgentMetrics {
     pub(crate) fn new(registry: &Metrics, pool: &str) -> Self {
         // 1 ms to about 18 hours.
         let seconds = || Histogram::new(exponential_buckets(0.001, 4.0, 14));
+        let seconds = |name, help| {
+            registry.register(name, help, Family::new_with_constructor(seconds as fn() -> Histogram))
+        };
+        let queue_wait = seconds("queue_wait_seconds", "From a job's dispatch to its first delivery");
+        let duration = seconds("attempt_duration_seconds", "From an attempt's begin to its end");
+        let backlog: Family<Pool, Gauge<u64, AtomicU64>> =
+            registry.register("backlog_jobs", "Jobs that waited behind the latest delivery", Family::default());
+        let label = Pool { pool: pool.to_owned() };
         Self {
             pool: pool.to_owned(),
             attempts: registry.register("attempts", "Attempts by how they were settled", Family::default()),
             runs: registry.register("runs", "Runs that came to their end", Family::default()),
-            queue_wait: registry.register(
-                "queue_wait_seconds",
-                "From a job's dispatch to its first delivery",
-                Family::new_with_constructor(seconds as fn() -> Histogram),
-            ),
-            duration: registry.register(
-                "attempt_duration_seconds",
-                "From an attempt's begin to its end",
-                Family::new_with_constructor(seconds as fn() -> Histogram),
-            ),
-            backlog: registry.register(
-                "backlog_jobs",
-                "Jobs that waited behind the latest delivery",
-                Family::default(),
-            ),
+            queue_wait: queue_wait.get_or_create(&label).clone(),
+            duration: duration.get_or_create(&label).clone(),
+            backlog: backlog.get_or_create(&label).clone(),
         }
     }
 
@@ -73,18 +69,14 @@ impl AgentMetrics {
     }
 
     pub(crate) fn waited(&self, time: Duration) {
-        self.queue_wait.get_or_create(&self.pool()).observe(time.as_secs_f64());
+        self.queue_wait.observe(time.as_secs_f64());
     }
 
     pub(crate) fn worked(&self, time: Duration) {
-        self.duration.get_or_create(&self.pool()).observe(time.as_secs_f64());
+        self.duration.observe(time.as_secs_f64());
     }
 
     pub(crate) fn pulled(&self, backlog: u64) {
-        self.backlog.get_or_create(&self.pool()).set(backlog);
-    }
-
-    fn pool(&self) -> Pool {
-        Pool { pool: self.pool.clone() }
+        self.backlog.set(backlog);
     }
 }

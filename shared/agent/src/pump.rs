@@ -2,13 +2,14 @@
 //! stop it pulls no more, gives back what was not begun, and waits for what is in flight.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
-use honk_bus::{Delivery, Puller};
+use honk_bus::{Bus, Delivery, Puller};
 use honk_service::{Health, Lifecycle};
 use tokio::task::{JoinError, JoinSet};
 
-/// How often the loop says that it is alive, at least.
+/// How often the loop says that it is alive.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// A consumer's loop.
@@ -20,6 +21,8 @@ pub struct Pump {
     pub slots: usize,
     /// Where it says how it is.
     pub health: Health,
+    /// The connection of the consumer.
+    pub bus: Bus,
 }
 
 impl Pump {
@@ -31,21 +34,26 @@ impl Pump {
     {
         self.health.set_ready(&self.name, true, "pulling");
         let mut begun = JoinSet::new();
+        let mut alive = tokio::time::interval(ALIVE_EVERY);
+        let mut stop = pin!(lifecycle.soft_stop().cancelled());
         loop {
-            self.health.beat(&self.name, ALIVE_EVERY * 4);
             let free = self.slots.saturating_sub(begun.len());
             tokio::select! {
                 biased;
-                () = lifecycle.soft_stop().cancelled() => break,
+                () = &mut stop => break,
+                _ = alive.tick() => self.health.beat(&self.name, ALIVE_EVERY * 4),
                 Some(ended) = begun.join_next(), if !begun.is_empty() => note(ended),
-                delivery = puller.next(free), if free > 0 => drop(begun.spawn(handle(delivery))),
-                () = tokio::time::sleep(ALIVE_EVERY) => {}
+                // Boxed, because a spawned future is moved several times.
+                delivery = puller.next(free), if free > 0 => drop(begun.spawn(Box::pin(handle(delivery)))),
             }
         }
         puller.close().await;
         tracing::info!(name = self.name, in_flight = begun.len(), "pulling has stopped");
         while let Some(ended) = begun.join_next().await {
             note(ended);
+        }
+        if let Err(error) = self.bus.flush().await {
+            tracing::warn!(%error, "the last acknowledgements may not have left");
         }
         self.health.ended(&self.name);
     }

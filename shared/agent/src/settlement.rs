@@ -81,7 +81,7 @@ impl Agent {
 
     /// Record, publish, acknowledge.
     async fn conclude(&self, delivery: Delivery, attempt: &Attempt, event: &RunEvent) {
-        match persist(|| self.ledger.advance(attempt.known.clone(), event, &attempt.trace)).await {
+        match persist(|| self.ledger.advance(&attempt.known, event, &attempt.trace)).await {
             Ok(recorded) => {
                 self.count_finished(&recorded);
                 self.acknowledge(delivery, "ok").await;
@@ -94,7 +94,7 @@ impl Agent {
 
     /// Record, and give the message back.
     async fn return_later(&self, delivery: Delivery, attempt: &Attempt, event: &RunEvent, delay: Duration) {
-        match persist(|| self.ledger.record(attempt.known.clone(), event)).await {
+        match persist(|| self.ledger.record(&attempt.known, event)).await {
             Ok(_) => {
                 failpoint::hit("after-record");
                 self.metrics.settled(if delay.is_zero() { "handed-back" } else { "retry" });
@@ -116,7 +116,7 @@ impl Agent {
             let about = Some(run.dataset.to_string());
             self.ledger.write_letter(&delivery.message, subject.clone(), about, (delivery.delivered, failed)).await?;
             failpoint::hit("after-dead-letter");
-            self.ledger.advance(attempt.known.clone(), &event, &attempt.trace).await
+            self.ledger.advance(&attempt.known, &event, &attempt.trace).await
         });
         match buried.await {
             Ok(recorded) => {

@@ -14,7 +14,7 @@ use honk_protocol::run::{Fault, Fence, Outputs};
 use honk_protocol::settle::{Again, Failed, Outcome};
 use honk_protocol::subject::LiveSubject;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::ProgressCounters;
@@ -60,15 +60,16 @@ impl Agent {
         let since = Instant::now();
         let mut durable = false;
         let (every, mut beaten) = ((watched.ack_wait / 3).min(DURABLE_AFTER), since);
-        let mut ticks = tokio::time::interval_at(since + every, every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = since + watched.timeout;
         loop {
+            let tick = Instant::now() + every;
             let sight = tokio::select! {
                 biased;
                 Some(ended) = task.join_next() => Sight::Ended(ended),
-                () = tokio::time::sleep_until(since + watched.timeout) => Sight::Deadline,
                 () = watched.hard_stop.cancelled() => Sight::HardStop,
-                _ = ticks.tick() => Sight::Tick,
+                () = tokio::time::sleep_until(tick.min(deadline)) => {
+                    if Instant::now() >= deadline { Sight::Deadline } else { Sight::Tick }
+                }
             };
             match sight {
                 Sight::Ended(ended) => return outcome(ended),

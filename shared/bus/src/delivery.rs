@@ -31,17 +31,20 @@ impl Delivery {
         Ok(Self { message, delivered, pending, reply, client: client.clone(), settled: false })
     }
 
-    /// Tells the server that the message is done with, and waits until it knows.
+    /// Tells the server that the message is done with. Does not wait until the server knows: what is lost on the way comes back as a
+    /// delivery that finds its work done, while a wait would cost every message a seventh of what it costs in all.
     pub async fn ack(mut self) -> Result<(), BusError> {
-        self.settle(Bytes::from_static(b"+ACK")).await
+        let sent = self.client.publish(self.reply.clone(), Bytes::from_static(b"+ACK")).await;
+        self.settled = sent.is_ok();
+        sent.map_err(|error| BusError::refused(format!("acknowledge {}", self.message.subject), &error))
     }
 
-    /// Gives the message back, to be delivered again after `delay`.
+    /// Gives the message back, to be delivered again after `delay`, and waits until the server knows.
     pub async fn give_back(mut self, delay: Duration) -> Result<(), BusError> {
         self.settle(nak(delay)).await
     }
 
-    /// Tells the server never to deliver the message again. The reason goes into the server's advisory.
+    /// Tells the server never to deliver the message again, and waits until it knows. The reason goes into the server's advisory.
     pub async fn terminate(mut self, reason: &str) -> Result<(), BusError> {
         self.settle(format!("+TERM {reason}").into()).await
     }

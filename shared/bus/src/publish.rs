@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID, NATS_MESSAGE_TTL};
 use async_nats::{HeaderMap, Request};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -123,18 +124,18 @@ impl Publication {
         }
         match &self.expect {
             Expect::Any => {}
-            Expect::New => map.insert("Nats-Expected-Last-Subject-Sequence", "0"),
-            Expect::Last(sequence) => map.insert("Nats-Expected-Last-Subject-Sequence", sequence.to_string()),
+            Expect::New => map.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0"),
+            Expect::Last(sequence) => map.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, sequence.to_string()),
             Expect::LastOf { filter, sequence } => {
-                map.insert("Nats-Expected-Last-Subject-Sequence", sequence.to_string());
+                map.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, sequence.to_string());
                 map.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter.as_str());
             }
         }
         if let Some(id) = &self.message_id {
-            map.insert("Nats-Msg-Id", id.as_str());
+            map.insert(NATS_MESSAGE_ID, id.as_str());
         }
         if let Some(ttl) = self.ttl {
-            map.insert("Nats-TTL", format!("{}s", ttl.as_secs().max(1)));
+            map.insert(NATS_MESSAGE_TTL, format!("{}s", ttl.as_secs().max(1)));
         }
         map
     }

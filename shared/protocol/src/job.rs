@@ -12,9 +12,11 @@ pub const JOB_VERSION: u8 = 1;
 
 /// A job, as an agent receives it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JobMessage {
+pub struct JobMessage<'a> {
     /// The run record when the job was dispatched.
     pub run: Run,
+    /// The same as JSON.
+    pub json: &'a str,
     /// The record's revision then: what the next compare-and-set expects.
     pub revision: u64,
     /// The job to do.
@@ -47,7 +49,7 @@ struct Envelope<'a> {
     run: &'a RawValue,
 }
 
-impl JobMessage {
+impl<'a> JobMessage<'a> {
     /// Writes a message around a record that is already JSON, because it was just stored.
     pub fn encode(record: &[u8], revision: u64, job: &JobName, generation: u32) -> Vec<u8> {
         let head =
@@ -60,16 +62,17 @@ impl JobMessage {
     }
 
     /// Reads a message. The version is looked at before anything else is believed.
-    pub fn decode(payload: &[u8]) -> Result<Self, JobError> {
+    pub fn decode(payload: &'a [u8]) -> Result<Self, JobError> {
         let malformed = |error: serde_json::Error| JobError::Malformed(error.to_string());
-        let envelope: Envelope<'_> = serde_json::from_slice(payload).map_err(malformed)?;
+        let envelope: Envelope<'a> = serde_json::from_slice(payload).map_err(malformed)?;
         check_version(envelope.v, JOB_VERSION)?;
-        let run: Run = serde_json::from_str(envelope.run.get()).map_err(malformed)?;
+        let json = envelope.run.get();
+        let run: Run = serde_json::from_str(json).map_err(malformed)?;
         check_version(run.v.into(), RUN_VERSION)?;
         if run.job(&envelope.job).is_none() {
             return Err(JobError::Malformed(format!("the run has no job `{}`", envelope.job)));
         }
-        Ok(Self { run, revision: envelope.revision, job: envelope.job, generation: envelope.generation })
+        Ok(Self { run, json, revision: envelope.revision, job: envelope.job, generation: envelope.generation })
     }
 }
 
@@ -100,8 +103,9 @@ mod tests {
     fn a_message_reads_back_as_it_was_written() {
         let run = run();
         let job: JobName = "a".parse().expect("job");
-        let bytes = JobMessage::encode(&serde_json::to_vec(&run).expect("record"), 7, &job, 1);
-        assert_eq!(JobMessage::decode(&bytes), Ok(JobMessage { run, revision: 7, job, generation: 1 }));
+        let json = serde_json::to_string(&run).expect("record");
+        let bytes = JobMessage::encode(json.as_bytes(), 7, &job, 1);
+        assert_eq!(JobMessage::decode(&bytes), Ok(JobMessage { run, json: &json, revision: 7, job, generation: 1 }));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! read: the server compares the last sequence of all the lane's keys. A waiting run blocks every other beginning, so promoting
 //! it needs no more than its own record.
 
+use std::sync::Arc;
+
 use honk_bus::{Bucket, BusError, Expect};
 use honk_protocol::name::{DatasetName, RunId};
 use honk_protocol::run::{NewRun, Refusal, Run, RunEvent, RunState};
@@ -26,9 +28,9 @@ pub struct Lane {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
     /// It is new. It is live, or waits for its turn.
-    New(Run),
+    New(Arc<Run>),
     /// The event came before.
-    Existing(Run),
+    Existing(Arc<Run>),
 }
 
 impl Created {
@@ -92,11 +94,11 @@ impl Ledger {
         let recorded = loop {
             if let Some(existing) = lane.run(&id) {
                 self.resume(existing, trace).await?;
-                return Ok(Created::Existing(existing.run.clone()));
+                return Ok(Created::Existing(Arc::clone(&existing.run)));
             }
             let (run, _) = Run::create(new.clone(), !lane.is_free(), self.clock.now());
-            match self.write(&run, self.if_unchanged(&dataset, lane.sequence)).await {
-                Ok(revision) => break Recorded { run, revision },
+            match self.write(run, self.if_unchanged(&dataset, lane.sequence)).await {
+                Ok(recorded) => break recorded,
                 // After a time-out the write may have been done: the lane tells.
                 Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
                     lane = Box::pin(self.lane(&dataset)).await?;
@@ -139,16 +141,16 @@ impl Ledger {
     async fn order(&self, lane: &Lane, newest: &Recorded, older: &[&Recorded]) -> Result<bool, LedgerError> {
         for replaced in older {
             let event = RunEvent::Superseded { by: newest.run.id.clone() };
-            if !held_still(self.record((*replaced).clone(), &event).await)? {
+            if !held_still(self.record(replaced, &event).await)? {
                 return Ok(false);
             }
         }
         if let Some(live) = lane.live() {
             let event = RunEvent::Parked { successor: newest.run.id.clone() };
-            return held_still(self.record(live.clone(), &event).await);
+            return held_still(self.record(live, &event).await);
         }
         let trace = Trace::of_run(&newest.run);
-        held_still(self.advance(newest.clone(), &RunEvent::Promoted, &trace).await)
+        held_still(self.advance(newest, &RunEvent::Promoted, &trace).await)
     }
 }
 

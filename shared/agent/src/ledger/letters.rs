@@ -85,7 +85,7 @@ impl Ledger {
         let Failed { reason, fault, message, .. } = failed.clone();
         let failure = Failure { reason, fault, message, attempt: fence.attempt, at: self.clock.now() };
         let trace = Trace::of_run(&recorded.run);
-        match self.advance(recorded, &RunEvent::Died { job: said.job, fence, failure }, &trace).await {
+        match self.advance(&recorded, &RunEvent::Died { job: said.job, fence, failure }, &trace).await {
             Ok(_) | Err(LedgerError::Refused(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -149,7 +149,7 @@ impl Ledger {
             match self.get(&dataset, run).await {
                 Ok(known) => {
                     let event = RunEvent::Discarded { job: job.clone() };
-                    match self.record(known, &event).await {
+                    match self.record(&known, &event).await {
                         // Whatever became of the job, this letter is about a dispatch that is over.
                         Ok(_) | Err(LedgerError::Refused(_)) => {}
                         Err(error) => return Err(error.into()),
@@ -177,8 +177,8 @@ impl Ledger {
                 Err(Refusal::Already) => return Ok(known.clone()),
                 Err(refusal) => return Err(LedgerError::from(refusal).into()),
             };
-            match self.write(&moved, self.if_unchanged(dataset, lane.sequence)).await {
-                Ok(revision) => return Ok(Recorded { run: moved, revision }),
+            match self.write(moved, self.if_unchanged(dataset, lane.sequence)).await {
+                Ok(recorded) => return Ok(recorded),
                 Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
