@@ -69,7 +69,7 @@ impl<'a> Demo<'a> {
             .system
             .bus
             .runs()
-            .watch()
+            .watch(">")
             .await
             .map_err(|error| CliError::failed("cannot watch the runs").caused_by(&error))?;
         let begin = std::time::Instant::now();

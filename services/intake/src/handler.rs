@@ -15,8 +15,9 @@ use honk_protocol::name::{DatasetName, RunId, WorkflowHash, WorkflowName};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{EventRef, NewRun, WorkflowRef};
 use honk_protocol::settle::Failed;
-use honk_protocol::subject::{DeadSubject, EventKey, dataset_key, workflow_name_key};
+use honk_protocol::subject::{DeadSubject, EVENT_ONBOARD, EventKey, dataset_key, workflow_name_key};
 use honk_protocol::workflow::WorkflowPointer;
+use honk_service::messaging::process_span;
 use honk_service::{Metrics, TraceParent, trace_context};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -33,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub struct Intake {
     ledger: Ledger,
     catalog: Mirror<Entity>,
-    workflows: Mirror<serde_json::Value>,
+    workflows: Mirror<WorkflowPointer>,
     versions: Workflows,
     default_workflow: WorkflowName,
     events: Family<Vec<(&'static str, &'static str)>, Counter>,
@@ -70,7 +71,7 @@ impl Intake {
     pub fn new(
         ledger: Ledger,
         catalog: Mirror<Entity>,
-        workflows: Mirror<serde_json::Value>,
+        workflows: Mirror<WorkflowPointer>,
         default_workflow: WorkflowName,
         metrics: &Metrics,
     ) -> Self {
@@ -82,20 +83,7 @@ impl Intake {
     /// Handles one event and settles its delivery.
     pub async fn handle(self: Arc<Self>, delivery: Delivery) {
         let brought = delivery.message.headers.get(HEADER_TRACEPARENT).and_then(|text| TraceParent::parse(text).ok());
-        let span = tracing::info_span!(
-            "process",
-            otel.name = "process honk.event.dataset_onboard",
-            otel.kind = "consumer",
-            messaging.system = "nats",
-            messaging.operation.name = "process",
-            messaging.operation.type = "process",
-            messaging.destination.template = "honk.event.dataset_onboard",
-            messaging.nats.delivery_count = delivery.delivered,
-            run = tracing::field::Empty,
-            dataset = tracing::field::Empty,
-            trace_id = tracing::field::Empty,
-        );
-        trace_context::set_parent(&span, brought.as_ref(), true);
+        let span = process_span(EVENT_ONBOARD, delivery.delivered, brought.as_ref());
         // Where nobody brings a trace and none is exported, the run still has an id to be found by.
         let trace = trace_context::current(&span).or(brought).unwrap_or_else(TraceParent::random);
         self.handle_in_span(delivery, trace).instrument(span).await;
@@ -137,7 +125,7 @@ impl Intake {
         let new = self.plan(event, id, trace).await?;
         failpoint::hit("before-record");
         let trace = Trace::new(*trace);
-        Ok(persist(|| self.ledger.create(new.clone(), &trace)).await?)
+        Ok(persist(|| self.ledger.create(&new, &trace)).await?)
     }
 
     async fn plan(&self, event: OnboardEvent, id: RunId, trace: &TraceParent) -> Result<NewRun, IntakeError> {
@@ -177,9 +165,8 @@ impl Intake {
 
     async fn current_version(&self, name: &WorkflowName) -> Result<WorkflowHash, IntakeError> {
         let key = workflow_name_key(name);
-        let copied = self.workflows.get(&key).and_then(|value| serde_json::from_value(value["hash"].clone()).ok());
-        if let Some(hash) = copied {
-            return Ok(hash);
+        if let Some(pointer) = self.workflows.get(&key) {
+            return Ok(pointer.hash.clone());
         }
         let stored = self.ledger.bus().workflows().get(&key).await?;
         let pointer = stored.and_then(|entry| serde_json::from_slice::<WorkflowPointer>(&entry.value).ok());

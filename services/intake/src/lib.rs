@@ -14,6 +14,7 @@ use honk_agent::pump::Pump;
 use honk_agent::{Ledger, start};
 use honk_bus::Mirror;
 use honk_protocol::name::WorkflowName;
+use honk_protocol::subject::WORKFLOW_NAMES;
 use honk_protocol::topology::{self, Settings, Topology};
 use honk_service::{Context, Failure, Hint};
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,7 @@ pub async fn serve(context: Context<IntakeConfig>) -> Result<(), Failure> {
     let tasks = TaskTracker::new();
     let stop = context.lifecycle.soft_stop().clone();
     let catalog = Mirror::start(&bus.catalog(), &tasks, stop.clone()).await.or_hint(MADE_HINT)?;
-    let workflows = Mirror::start(&bus.workflows(), &tasks, stop.clone()).await.or_hint(MADE_HINT)?;
+    let workflows = Mirror::start_part(&bus.workflows(), WORKFLOW_NAMES, &tasks, stop.clone()).await.or_hint(MADE_HINT)?;
     let intake = Arc::new(Intake::new(ledger.clone(), catalog, workflows, default_workflow, &context.metrics));
     let watcher = Arc::new(Watcher::new(ledger.clone()));
     let sweeper = Sweeper::new(ledger, &section, &context.metrics);

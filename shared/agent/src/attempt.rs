@@ -12,7 +12,7 @@ use honk_protocol::reason::Reason;
 use honk_protocol::run::{Fence, JobState, Outputs, RunEvent};
 use honk_protocol::settle::{self, Failed, Outcome};
 use honk_protocol::subject::{JobSubject, LiveSubject};
-use honk_service::trace_context;
+use honk_service::messaging::process_span;
 use honk_workflow::{Job as JobSpec, Step, StepAction};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -73,21 +73,8 @@ impl Agent {
     /// Makes an attempt and settles the delivery.
     pub(crate) async fn attempt(self: Arc<Self>, delivery: Delivery, ack_wait: Duration, hard_stop: CancellationToken) {
         let trace = Trace::from_header(delivery.message.headers.get(HEADER_TRACEPARENT));
-        let span = tracing::info_span!(
-            "process",
-            otel.name = format!("process honk.job.{}", self.config.pool),
-            otel.kind = "consumer",
-            messaging.system = "nats",
-            messaging.operation.name = "process",
-            messaging.operation.type = "process",
-            messaging.destination.template = "honk.job.{pool}.{run}.{job}.{generation}",
-            messaging.nats.delivery_count = delivery.delivered,
-            run = tracing::field::Empty,
-            dataset = tracing::field::Empty,
-            job = tracing::field::Empty,
-            trace_id = tracing::field::Empty,
-        );
-        trace_context::set_parent(&span, trace.parent(), true);
+        let pool = &self.config.pool;
+        let span = process_span(format_args!("honk.job.{pool}"), delivery.delivered, trace.parent());
         self.attempt_in_span(delivery, ack_wait, hard_stop, trace).instrument(span).await;
     }
 

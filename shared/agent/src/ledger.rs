@@ -10,15 +10,16 @@ mod letters;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use honk_bus::{Bus, BusError, Entry, Expect, Publication};
+use honk_bus::{Bucket, Bus, BusError, Entry, Expect, Publication};
 use honk_protocol::dead::HEADER_TRACEPARENT;
 use honk_protocol::job::JobMessage;
-use honk_protocol::name::{DatasetName, JobName, PoolName, RunId};
+use honk_protocol::name::{DatasetName, JobName, RunId};
 use honk_protocol::run::{Effect, RUN_VERSION, Refusal, Run, RunEvent, RunState};
 use honk_protocol::subject::{self, JobSubject};
 use honk_protocol::topology::{KEEP_DEAD, KEEP_SUCCESS};
-use honk_service::{Clock, TraceParent};
-use tracing::Instrument;
+use honk_service::messaging::publish_span;
+use honk_service::{Clock, TraceParent, trace_context};
+use tracing::{Instrument, Span};
 
 pub use self::lane::{Created, Lane};
 pub use self::letters::LetterError;
@@ -28,6 +29,7 @@ use crate::failpoint;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     bus: Bus,
+    runs: Bucket,
     clock: Clock,
 }
 
@@ -67,7 +69,7 @@ pub enum LedgerError {
 impl Ledger {
     /// A ledger on this connection.
     pub fn new(bus: Bus, clock: Clock) -> Self {
-        Self { bus, clock }
+        Self { runs: bus.runs(), bus, clock }
     }
 
     /// The connection.
@@ -82,13 +84,13 @@ impl Ledger {
 
     /// The record of a run whose dataset is not known.
     pub async fn find(&self, run: &RunId) -> Result<Recorded, LedgerError> {
-        let found = self.bus.runs().get_all(&subject::run_filter(run)).await?;
+        let found = self.runs.get_all(&subject::run_filter(run)).await?;
         read(found.first().ok_or_else(|| LedgerError::NoRun(run.clone()))?)
     }
 
     /// The record of a run.
     pub async fn get(&self, dataset: &DatasetName, run: &RunId) -> Result<Recorded, LedgerError> {
-        let entry = self.bus.runs().get(&subject::run_key(dataset, run)).await?;
+        let entry = self.runs.get(&subject::run_key(dataset, run)).await?;
         read(&entry.ok_or_else(|| LedgerError::NoRun(run.clone()))?)
     }
 
@@ -147,42 +149,21 @@ impl Ledger {
         Ok(())
     }
 
-    /// Publishes a job, once for all times: nothing may ever have been stored under its subject.
+    /// Publishes a job, once for all times: nothing may ever have been stored under its subject. The message carries on the span that it
+    /// is published under; without an exporter, what was received.
     async fn dispatch(&self, recorded: &Recorded, to: &JobSubject, trace: &Trace) -> Result<(), LedgerError> {
+        let outside = Span::current().is_none();
+        let span = publish_span(format_args!("honk.job.{}", to.pool), trace.parent().filter(|_| outside));
         let message = JobMessage::encode(&recorded.json, recorded.revision, &to.job, to.generation);
-        let publication = Publication::new(to.to_string(), message).expect(Expect::New);
-        match self.publish_traced(publication, "honk.job", &to.pool, trace).await {
-            Ok(()) => Ok(()),
+        let mut publication = Publication::new(to.to_string(), message).expect(Expect::New);
+        if let Some(carried) = trace_context::current(&span).or(trace.0) {
+            publication = publication.header(HEADER_TRACEPARENT, carried.to_string());
+        }
+        match self.bus.publish(publication).instrument(span).await {
+            Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn publish_traced(
-        &self,
-        message: Publication,
-        template: &str,
-        pool: &PoolName,
-        trace: &Trace,
-    ) -> Result<(), BusError> {
-        let span = tracing::info_span!(
-            "publish",
-            otel.name = format!("publish {template}.{pool}"),
-            otel.kind = "producer",
-            messaging.system = "nats",
-            messaging.operation.name = "publish",
-            messaging.operation.type = "send",
-            messaging.destination.template = template,
-        );
-        if tracing::Span::current().is_none() {
-            honk_service::trace_context::set_parent(&span, trace.0.as_ref(), false);
-        }
-        let carried = honk_service::trace_context::current(&span).or(trace.0);
-        let message = match carried {
-            Some(parent) => message.header(HEADER_TRACEPARENT, parent.to_string()),
-            None => message,
-        };
-        self.bus.publish(message).instrument(span).await.map(|_| ())
     }
 
     /// Writes a record; one that came to its end expires by itself.
@@ -196,7 +177,7 @@ impl Ledger {
             RunState::Failure | RunState::Error | RunState::Timeout => Some(KEEP_DEAD),
         };
         let key = subject::run_key(&run.dataset, &run.id);
-        let publication = self.bus.runs().publication(&key, json.clone()).expect(expect).ttl(ttl);
+        let publication = self.runs.publication(&key, json.clone()).expect(expect).ttl(ttl);
         let revision = self.bus.publish(publication).await?.sequence;
         Ok(Recorded { run: Arc::new(run), json, revision })
     }

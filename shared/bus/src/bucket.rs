@@ -93,9 +93,9 @@ impl Bucket {
         Publication::new(self.subject(key), value)
     }
 
-    /// Every value, and then every change, for ever.
-    pub async fn watch(&self) -> Result<Watch, BusError> {
-        self.bus.watch(&Self::stream_of(&self.name), &self.subject(">")).await
+    /// The value of every key that `filter` matches (`>` matches all), and then every change of them, for ever.
+    pub async fn watch(&self, filter: &str) -> Result<Watch, BusError> {
+        self.bus.watch(&Self::stream_of(&self.name), &self.subject(filter)).await
     }
 
     /// The key of a subject of this bucket.

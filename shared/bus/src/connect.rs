@@ -2,6 +2,7 @@
 //! (a permission that is missing, say) is logged.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -41,8 +42,8 @@ pub struct ConnectOptions {
 /// A connection to NATS and its JetStream. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Bus {
-    pub(crate) client: Client,
-    pub(crate) context: jetstream::Context,
+    pub(crate) client: Arc<Client>,
+    pub(crate) context: Arc<jetstream::Context>,
 }
 
 impl Bus {
@@ -75,7 +76,7 @@ impl Bus {
         let client = client_options.connect(addresses).await.map_err(|error| failed(cause(&error)))?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(REQUEST_TIMEOUT);
-        Ok(Self { client, context })
+        Ok(Self { client: Arc::new(client), context: Arc::new(context) })
     }
 
     /// Whether the connection stands at this moment.

@@ -1,6 +1,7 @@
 //! A message on loan from a consumer. It ends settled: acknowledged, given back, or terminated; one that is dropped
 //! before gives itself back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Subject};
@@ -20,15 +21,15 @@ pub struct Delivery {
     /// How many messages wait behind it.
     pub pending: u64,
     reply: Subject,
-    client: Client,
+    client: Arc<Client>,
     settled: bool,
 }
 
 impl Delivery {
-    pub(crate) fn new(client: &Client, message: async_nats::jetstream::Message) -> Result<Self, BusError> {
+    pub(crate) fn new(client: &Arc<Client>, message: async_nats::jetstream::Message) -> Result<Self, BusError> {
         let reply = message.reply.clone().unwrap_or_else(|| Subject::from_static(""));
         let (message, delivered, pending) = Message::from_delivery(message)?;
-        Ok(Self { message, delivered, pending, reply, client: client.clone(), settled: false })
+        Ok(Self { message, delivered, pending, reply, client: Arc::clone(client), settled: false })
     }
 
     /// Tells the server that the message is done with. Does not wait until the server knows: what is lost on the way comes back as a
@@ -56,7 +57,7 @@ impl Delivery {
 
     /// Something that can say, from another task, that the work goes on.
     pub fn heartbeat(&self) -> Heartbeat {
-        Heartbeat { client: self.client.clone(), reply: self.reply.clone() }
+        Heartbeat { client: Arc::clone(&self.client), reply: self.reply.clone() }
     }
 
     /// A plain request on the shared inbox. (The client's own `double_ack` takes "no responders" for an answer, and costs a
@@ -81,7 +82,7 @@ impl Drop for Delivery {
 /// Says that the work on a delivery goes on. The server answers it whether or not the delivery is still ours.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
-    client: Client,
+    client: Arc<Client>,
     reply: Subject,
 }
 

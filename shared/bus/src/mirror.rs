@@ -29,9 +29,19 @@ impl<V> Clone for Mirror<V> {
 impl<V: DeserializeOwned + Send + Sync + 'static> Mirror<V> {
     /// Copies the bucket and keeps the copy up to date on `tasks` until `stop`. Returns once everything is there.
     pub async fn start(bucket: &Bucket, tasks: &TaskTracker, stop: CancellationToken) -> Result<Self, BusError> {
+        Self::start_part(bucket, ">", tasks, stop).await
+    }
+
+    /// The same with only those keys of the bucket that `filter` matches.
+    pub async fn start_part(
+        bucket: &Bucket,
+        filter: &str,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, BusError> {
         let mut feed = Feed {
             bucket: bucket.clone(),
-            watch: bucket.watch().await?,
+            watch: bucket.watch(filter).await?,
             values: Arc::default(),
             revision: watch::channel(0).0,
             unseen: None,

@@ -5,6 +5,7 @@
 //! large ones they fetch ahead. Here the credit is counted before the request is sent, on one inbox that lives as long as
 //! the connection; two heartbeats missed, or a connection lost, mean a new inbox and a new count.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -29,8 +30,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Pulls messages from one durable consumer.
 #[derive(Debug)]
 pub struct Puller {
-    client: Client,
-    context: jetstream::Context,
+    client: Arc<Client>,
+    context: Arc<jetstream::Context>,
     request_subject: String,
     /// How long a delivery may go without a sign of life before it is delivered again.
     ack_wait: Duration,
@@ -73,8 +74,8 @@ impl Bus {
         let inbox = self.client.new_inbox();
         let answers = subscribe(&self.client, &inbox).await?;
         Ok(Puller {
-            client: self.client.clone(),
-            context: self.context.clone(),
+            client: Arc::clone(&self.client),
+            context: Arc::clone(&self.context),
             request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             ack_wait: Duration::from_nanos(config.ack_wait),
             inbox,
@@ -167,7 +168,7 @@ impl Puller {
         match answer.status.map(|status| status.as_u16()) {
             None => {
                 self.credit = self.credit.saturating_sub(1);
-                let message = jetstream::Message { message: answer, context: self.context.clone() };
+                let message = jetstream::Message { message: answer, context: jetstream::Context::clone(&self.context) };
                 let delivery = Delivery::new(&self.client, message);
                 delivery.inspect_err(|error| tracing::warn!(%error, "a delivery could not be read")).ok()
             }

@@ -131,6 +131,9 @@ pub fn workflow_name_key(name: &WorkflowName) -> String {
     format!("name.{}", name.as_str().replace('.', "="))
 }
 
+/// The current version of every workflow, as a filter of keys.
+pub const WORKFLOW_NAMES: &str = "name.*";
+
 /// Key of a dataset's catalog entity: `dataset.<dataset>`.
 pub fn dataset_key(dataset: &DatasetName) -> String {
     format!("dataset.{}", dataset.token())

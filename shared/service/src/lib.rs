@@ -12,6 +12,7 @@ pub mod environment;
 pub mod failure;
 pub mod health;
 pub mod lifecycle;
+pub mod messaging;
 pub mod metrics;
 pub mod run;
 pub mod secret;

@@ -13,6 +13,7 @@ use honk_bus::Publication;
 use honk_protocol::dead::HEADER_TRACEPARENT;
 use honk_protocol::event::OnboardEvent;
 use honk_protocol::subject::EVENT_ONBOARD;
+use honk_service::messaging::publish_span;
 use honk_service::{TraceParent, trace_context};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -55,17 +56,8 @@ async fn publish(api: &Api, event: &OnboardEvent, headers: &HeaderMap) -> Result
     let run = event.run_id();
     let sent = headers.get(HEADER_TRACEPARENT).and_then(|value| value.to_str().ok());
     let sent = sent.and_then(|text| TraceParent::parse(text).ok());
-    let span = tracing::info_span!(
-        "publish",
-        otel.name = "POST /events",
-        otel.kind = "producer",
-        messaging.system = "nats",
-        messaging.operation.type = "send",
-        messaging.destination.name = EVENT_ONBOARD,
-        run = %run,
-        trace_id = tracing::field::Empty,
-    );
-    trace_context::set_parent(&span, sent.as_ref(), false);
+    let span = publish_span(EVENT_ONBOARD, sent.as_ref());
+    span.record("run", run.as_str());
     let trace = trace_context::current(&span).or(sent).unwrap_or_else(TraceParent::random);
     span.record("trace_id", trace.trace_id());
     let message = Publication::new(EVENT_ONBOARD, event.to_structured())

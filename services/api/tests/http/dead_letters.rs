@@ -1,5 +1,7 @@
 //! Dead letters: listed, shown, replayed, discarded.
 
+use std::sync::Arc;
+
 use honk_agent::ledger::Trace;
 use honk_api::wire::{DeadLetterPage, DeadLetterView, Payload, Replayed, RunView};
 use honk_bus::Publication;
@@ -34,7 +36,7 @@ async fn bury(world: &World, subject: DeadSubject, original: String, payload: &'
 }
 
 /// A run whose job `a` is dead, and its letter's id.
-async fn dead_run(world: &World, event: &str) -> (Run, String) {
+async fn dead_run(world: &World, event: &str) -> (Arc<Run>, String) {
     let run = world.run("d", event).await;
     let job = run.jobs[0].clone();
     let failure = Failure {
@@ -47,7 +49,7 @@ async fn dead_run(world: &World, event: &str) -> (Run, String) {
     let fence = Fence { generation: 1, attempt: 2 };
     let known = world.ledger.get(&run.dataset, &run.id).await.unwrap();
     let died = RunEvent::Died { job: job.name.clone(), fence, failure };
-    let recorded = world.ledger.advance(known, &died, &Trace::default()).await.unwrap();
+    let recorded = world.ledger.advance(&known, &died, &Trace::default()).await.unwrap();
     let original = JobSubject { pool: job.pool.clone(), run: run.id.clone(), job: job.name.clone(), generation: 1 };
     let subject = DeadSubject::Job { pool: job.pool, run: run.id.clone(), job: job.name };
     let id = bury(world, subject, original.to_string(), b"{}").await;

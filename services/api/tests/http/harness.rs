@@ -106,7 +106,7 @@ impl World {
                 ("b".parse().unwrap(), pool, vec!["a".parse().unwrap()]),
             ],
         };
-        let created: Created = self.ledger.create(new, &Trace::default()).await.unwrap();
+        let created: Created = self.ledger.create(&new, &Trace::default()).await.unwrap();
         created.run().clone()
     }
 

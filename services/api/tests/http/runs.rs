@@ -17,7 +17,7 @@ async fn complete(world: &World, id: &RunId, job: &str) -> Recorded {
     let outputs: Outputs = serde_json::from_value(json!({"objects": 3, "bytes": 4096})).unwrap();
     let fence = Fence { generation: 1, attempt: 1 };
     let event = RunEvent::Completed { job: job.parse().unwrap(), fence, outputs };
-    world.ledger.advance(known, &event, &Trace::default()).await.unwrap()
+    world.ledger.advance(&known, &event, &Trace::default()).await.unwrap()
 }
 
 #[tokio::test]

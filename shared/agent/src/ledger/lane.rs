@@ -70,7 +70,7 @@ impl Lane {
 impl Ledger {
     /// Reads a dataset's lane.
     pub async fn lane(&self, dataset: &DatasetName) -> Result<Lane, LedgerError> {
-        let bucket = self.bus.runs();
+        let bucket = &self.runs;
         let stream = Bucket::stream_of(topology::RUNS);
         let messages = self.bus.last_of(&stream, &[bucket.subject(&lane_filter(dataset))]).await?;
         let sequence = messages.iter().map(|message| message.sequence).max().unwrap_or_default();
@@ -88,20 +88,20 @@ impl Ledger {
     }
 
     /// Makes an event's run, if it is not there yet, and publishes what is due.
-    pub async fn create(&self, new: NewRun, trace: &Trace) -> Result<Created, LedgerError> {
-        let (id, dataset) = (new.id.clone(), new.dataset.clone());
+    pub async fn create(&self, new: &NewRun, trace: &Trace) -> Result<Created, LedgerError> {
+        let (id, dataset) = (&new.id, &new.dataset);
         let mut lane = Lane { runs: Vec::new(), sequence: 0 };
         let recorded = loop {
-            if let Some(existing) = lane.run(&id) {
+            if let Some(existing) = lane.run(id) {
                 self.resume(existing, trace).await?;
                 return Ok(Created::Existing(Arc::clone(&existing.run)));
             }
             let (run, _) = Run::create(new.clone(), !lane.is_free(), self.clock.now());
-            match self.write(run, self.if_unchanged(&dataset, lane.sequence)).await {
+            match self.write(run, self.if_unchanged(dataset, lane.sequence)).await {
                 Ok(recorded) => break recorded,
                 // After a time-out the write may have been done: the lane tells.
                 Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
-                    lane = Box::pin(self.lane(&dataset)).await?;
+                    lane = Box::pin(self.lane(dataset)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -127,7 +127,7 @@ impl Ledger {
 
     /// The expectation under which a run may begin.
     pub(super) fn if_unchanged(&self, dataset: &DatasetName, sequence: u64) -> Expect {
-        Expect::LastOf { filter: self.bus.runs().subject(&lane_filter(dataset)), sequence }
+        Expect::LastOf { filter: self.runs.subject(&lane_filter(dataset)), sequence }
     }
 
     async fn resume(&self, recorded: &Recorded, trace: &Trace) -> Result<(), LedgerError> {

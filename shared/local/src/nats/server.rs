@@ -63,6 +63,8 @@ impl NatsOptions {
     /// The generated configuration: what the command line has no flag for.
     fn config_text(&self) -> String {
         let mut text = String::from("# Written by Honk at each start.\n");
+        // Nearly every message has a subject of its own: a cache of who listens to it is filled for nothing.
+        text.push_str("disable_sublist_cache: true\n");
         if let Some(extra) = &self.config {
             let relative = relative_to(extra, &self.store_dir);
             writeln!(text, "include \"{}\"", relative.display()).unwrap_or_default();
