@@ -41,9 +41,8 @@ impl AgentMetrics {
     pub(crate) fn new(registry: &Metrics, pool: &str) -> Self {
         // 1 ms to about 18 hours.
         let seconds = || Histogram::new(exponential_buckets(0.001, 4.0, 14));
-        let seconds = |name, help| {
-            registry.register(name, help, Family::new_with_constructor(seconds as fn() -> Histogram))
-        };
+        let seconds =
+            |name, help| registry.register(name, help, Family::new_with_constructor(seconds as fn() -> Histogram));
         let queue_wait = seconds("queue_wait_seconds", "From a job's dispatch to its first delivery");
         let duration = seconds("attempt_duration_seconds", "From an attempt's begin to its end");
         let backlog: Family<Pool, Gauge<u64, AtomicU64>> =
