@@ -1,7 +1,7 @@
 //! Runs as people see them.
 
 use honk_api::wire::{FailureView, JobView, RunView};
-use honk_protocol::run::Fault;
+use honk_protocol::run::{Fault, JobState};
 
 use super::{bytes, duration, fields, optional, short_hash, time};
 use crate::output::{Table, inline};
@@ -76,6 +76,9 @@ fn failure(job: &JobView, failure: &FailureView) -> String {
         inline(&failure.message),
         inline(&failure.meaning)
     );
+    if job.state == JobState::Success {
+        text.push_str("  A later attempt succeeded.\n");
+    }
     // Without a dead letter, a later attempt has succeeded or is on its way, and there is nothing to do.
     if let Some(letter) = &job.dead_letter {
         text.extend([format!("hint: {}\n", inline(&failure.advice))]);

@@ -224,9 +224,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_says_only_what_was_asked_for() {
+    fn the_configuration_says_what_was_asked_for() {
         let mut options = NatsOptions::new("/bin/nats-server", "/var/store");
-        assert_eq!(options.config_text().lines().count(), 1);
+        assert!(options.config_text().contains("disable_sublist_cache: true"));
+        assert!(!options.config_text().contains("sync_interval"));
         options.sync_always = true;
         options.max_payload = Some(2048);
         options.config = Some("/etc/honk/users.conf".into());
