@@ -3,6 +3,7 @@
 
 mod cpu;
 mod report;
+mod write;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use honk_workflow::Workflow;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::cpu::CpuTime;
+use self::cpu::Meter;
 pub(crate) use self::report::Report;
 use crate::arguments::ChainsArguments;
 use crate::error::CliError;
@@ -175,14 +176,13 @@ impl Load {
 
     async fn measure(&mut self, runs: u32, in_flight: usize, server: Option<u32>) -> Result<Report, CliError> {
         self.run(WARM_UP, in_flight).await?;
-        let (own, other) = (CpuTime::of_self(), server.and_then(CpuTime::of_process));
-        let begin = Instant::now();
+        let write_us = write::cost(&self.bus, server).await;
+        let write_us = write_us.map_err(|error| CliError::failed("cannot write to the server").caused_by(&error))?;
+        let (meter, begin) = (Meter::start(server), Instant::now());
         let mut latencies = self.run(runs, in_flight).await?;
-        let elapsed = begin.elapsed();
-        let honk = CpuTime::of_self().since(own);
-        let server = other.zip(server.and_then(CpuTime::of_process)).map(|(before, after)| after.since(before));
+        let (elapsed, spent) = (begin.elapsed(), meter.spent());
         latencies.sort_unstable();
-        Ok(Report::new(&latencies, elapsed, honk, server))
+        Ok(Report::new(&latencies, elapsed, spent, write_us))
     }
 
     /// Keeps `in_flight` chains under way until `runs` have come to their end; how long each took.

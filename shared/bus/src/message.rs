@@ -1,6 +1,6 @@
 //! A stored message, as it is read back.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -28,7 +28,8 @@ pub struct Headers(HeaderMap);
 impl Headers {
     /// The first value of the header of this name, in whatever case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut found = self.0.iter().filter(|(key, _)| key.to_string().eq_ignore_ascii_case(name));
+        let is_it = |key: &HeaderName| AsRef::<[u8]>::as_ref(key).eq_ignore_ascii_case(name.as_bytes());
+        let mut found = self.0.iter().filter(|(key, _)| is_it(key));
         found.find_map(|(_, values)| values.first()).map(async_nats::HeaderValue::as_str)
     }
 

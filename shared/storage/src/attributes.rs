@@ -69,8 +69,10 @@ macro_rules! head_from {
             metadata: output.metadata().cloned().unwrap_or_default(),
             tagging: None,
         };
+        let etag = Etag::new(output.e_tag().unwrap_or_default());
         let checksums = Checksum::full_object(
             output.checksum_type(),
+            etag.parts().is_some(),
             [
                 output.checksum_crc64_nvme(),
                 output.checksum_crc32(),
@@ -80,7 +82,6 @@ macro_rules! head_from {
         );
         let keyed = output.sse_customer_algorithm().is_some()
             || output.server_side_encryption().is_some_and(|kind| kind.as_str().starts_with("aws:kms"));
-        let etag = Etag::new(output.e_tag().unwrap_or_default());
         let etag = if keyed { etag.into_opaque() } else { etag };
         ObjectHead { size: $size, etag, attributes, checksums, tag_count: output.tag_count() }
     }};

@@ -98,6 +98,16 @@ impl Algorithm {
         }
     }
 
+    /// Bytes of a value.
+    const fn length(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Md5 => 16,
+            Self::Sha256 => 32,
+        }
+    }
+
     /// Whether the checksums of stretches give that of the whole.
     pub fn combines(self) -> bool {
         self.crc().is_some()
@@ -114,17 +124,24 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// From the headers CRC64NVME, CRC32, CRC32C, SHA256; values of composite checksums end with `-N` and are left out.
-    pub(crate) fn full_object(kind: Option<&ChecksumType>, values: [Option<&str>; 4]) -> Vec<Self> {
-        if kind == Some(&ChecksumType::Composite) {
+    /// From the headers CRC64NVME, CRC32, CRC32C, SHA256. A composite checksum, which is one of the parts' checksums, proves nothing and
+    /// is left out: what the server calls one or marks with `-N`, and of an object `in_parts` everything that the server does
+    /// not call a checksum of the full object. So is a value that is none of its algorithm.
+    pub(crate) fn full_object(kind: Option<&ChecksumType>, in_parts: bool, values: [Option<&str>; 4]) -> Vec<Self> {
+        let whole = kind == Some(&ChecksumType::FullObject) || (kind.is_none() && !in_parts);
+        if !whole {
             return Vec::new();
         }
         let algorithms = [Algorithm::Crc64Nvme, Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Sha256];
         let known = algorithms.into_iter().zip(values);
         known
             .filter_map(|(algorithm, value)| Some(Self { algorithm, value: value?.to_owned() }))
-            .filter(|checksum| !checksum.value.contains('-'))
+            .filter(Self::is_well_formed)
             .collect()
+    }
+
+    fn is_well_formed(&self) -> bool {
+        STANDARD.decode(&self.value).is_ok_and(|bytes| bytes.len() == self.algorithm.length())
     }
 
     /// The MD5 that an `ETag` is, as a checksum.
@@ -260,8 +277,11 @@ mod tests {
     #[test]
     fn composite_checksums_prove_nothing_about_whole_objects() {
         let values = [None, Some("AAAAAA==-3"), Some("AAAAAA=="), None];
-        assert_eq!(Checksum::full_object(None, values).len(), 1);
-        assert!(Checksum::full_object(Some(&ChecksumType::Composite), values).is_empty());
+        assert_eq!(Checksum::full_object(None, false, values).len(), 1);
+        assert_eq!(Checksum::full_object(Some(&ChecksumType::FullObject), true, values).len(), 1);
+        assert!(Checksum::full_object(None, true, values).is_empty());
+        assert!(Checksum::full_object(Some(&ChecksumType::Composite), false, values).is_empty());
+        assert!(Checksum::full_object(None, false, [Some("AAAAAA=="), None, None, None]).is_empty(), "too short");
         let crc = Checksum { algorithm: Algorithm::Crc32, value: "a".into() };
         let sha = Checksum { algorithm: Algorithm::Sha256, value: "a".into() };
         assert_eq!(Checksum::agree(from_ref(&crc), from_ref(&sha)), None);

@@ -131,7 +131,8 @@ impl StorageError {
         let (kind, detail) = match error {
             SdkError::ServiceError(_) => {
                 let kind = kind_of(code.as_deref(), status.unwrap_or_default(), target.key.is_some());
-                let said = error.message().unwrap_or("no message");
+                // Without a message it is an answer that could not be read; the causes say why.
+                let said = error.message().map_or_else(|| chain(error), str::to_owned);
                 let code = code.as_deref().unwrap_or("no code");
                 (kind, format!("the server answered {} {code}: {said}", status.unwrap_or_default()))
             }

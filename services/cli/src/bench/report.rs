@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::cpu::Spent;
+
 /// Figures of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Report {
@@ -21,11 +23,14 @@ pub(crate) struct Report {
     pub(crate) server_cpu_us_per_chain: Option<f64>,
     /// Of that Honk's, the publisher of the events included.
     pub(crate) honk_cpu_us_per_chain: f64,
+    /// What one acknowledged write costs alone on this machine at this hour, server and client together: what the other
+    /// figures can be compared by between machines. A chain has eight.
+    pub(crate) cpu_us_per_write: f64,
 }
 
 impl Report {
     /// From the chains' durations, in rising order.
-    pub(crate) fn new(latencies: &[Duration], elapsed: Duration, honk: Duration, server: Option<Duration>) -> Self {
+    pub(crate) fn new(latencies: &[Duration], elapsed: Duration, spent: Spent, write_us: f64) -> Self {
         let runs = latencies.len().max(1);
         let chains = f64::from(u32::try_from(runs).unwrap_or(u32::MAX));
         let micros = |time: Duration| round(time.as_secs_f64() * 1e6 / chains);
@@ -38,9 +43,10 @@ impl Report {
             chains_per_s: round(chains / elapsed.as_secs_f64()),
             p50_ms: quantile(50),
             p99_ms: quantile(99),
-            cpu_us_per_chain: micros(honk + server.unwrap_or_default()),
-            server_cpu_us_per_chain: server.map(micros),
-            honk_cpu_us_per_chain: micros(honk),
+            cpu_us_per_chain: round(spent.micros_each(runs)),
+            server_cpu_us_per_chain: spent.server.map(micros),
+            honk_cpu_us_per_chain: micros(spent.honk),
+            cpu_us_per_write: round(write_us),
         }
     }
 
@@ -48,8 +54,16 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let server = self.server_cpu_us_per_chain.map_or_else(|| "not measured".to_owned(), |us| format!("{us} µs"));
         format!(
-            "{} chains: {} chains/s\none chain: p50 {} ms, p99 {} ms\nCPU per chain: {} µs (server {server}, Honk {} µs)",
-            self.runs, self.chains_per_s, self.p50_ms, self.p99_ms, self.cpu_us_per_chain, self.honk_cpu_us_per_chain,
+            "{} chains: {} chains/s\none chain: p50 {} ms, p99 {} ms\nCPU per chain: {} µs (server {server}, Honk {} µs), \
+             as much as {} acknowledged writes of {} µs",
+            self.runs,
+            self.chains_per_s,
+            self.p50_ms,
+            self.p99_ms,
+            self.cpu_us_per_chain,
+            self.honk_cpu_us_per_chain,
+            round(self.cpu_us_per_chain / self.cpu_us_per_write),
+            self.cpu_us_per_write,
         )
     }
 }
@@ -66,8 +80,8 @@ mod tests {
     #[test]
     fn quantiles_and_rates_are_of_the_chains_that_ended() {
         let latencies: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        let report =
-            Report::new(&latencies, Duration::from_secs(2), Duration::from_millis(10), Some(Duration::from_millis(20)));
+        let spent = Spent { honk: Duration::from_millis(10), server: Some(Duration::from_millis(20)) };
+        let report = Report::new(&latencies, Duration::from_secs(2), spent, 12.34);
         assert_eq!((report.runs, report.chains_per_s), (100, 50.0));
         assert_eq!((report.p50_ms, report.p99_ms), (50.0, 99.0));
         assert_eq!((report.cpu_us_per_chain, report.server_cpu_us_per_chain), (300.0, Some(200.0)));
