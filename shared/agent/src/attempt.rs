@@ -119,8 +119,7 @@ impl Agent {
         self.note_begin(delivery, &message);
         let fence = Fence { generation: message.generation, attempt: delivery.delivered };
         let first = delivery.delivered == 1;
-        let json = delivery.message.payload.slice_ref(message.json.as_bytes());
-        let mut known = Recorded { run: Arc::new(message.run), json, revision: message.revision };
+        let mut known = Recorded::new(message.run, message.revision);
         if !first {
             known = Box::pin(self.ledger.get(&known.run.dataset, &known.run.id)).await?;
             if known.revision < message.revision {

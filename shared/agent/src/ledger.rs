@@ -38,10 +38,33 @@ pub struct Ledger {
 pub struct Recorded {
     /// The record.
     pub run: Arc<Run>,
-    /// The same as JSON: what is carried to the agents.
-    pub json: Bytes,
     /// What the next compare-and-set expects.
     pub revision: u64,
+    /// The record as JSON, where it is at hand because it was just read or written.
+    json: Option<Bytes>,
+}
+
+impl Recorded {
+    /// A record that a job message brought.
+    pub fn new(run: Run, revision: u64) -> Self {
+        Self { run: Arc::new(run), revision, json: None }
+    }
+
+    fn to_json(&self) -> Result<Bytes, LedgerError> {
+        match &self.json {
+            Some(json) => Ok(json.clone()),
+            None => Ok(encode(&self.run)?),
+        }
+    }
+}
+
+fn encode(run: &Run) -> Result<Bytes, BusError> {
+    let json = serde_json::to_vec(run);
+    let refused = |error: serde_json::Error| BusError::Refused {
+        what: format!("write run {}", run.id),
+        problem: error.to_string(),
+    };
+    json.map(Bytes::from).map_err(refused)
 }
 
 /// Why a record could not be read or moved.
@@ -154,7 +177,7 @@ impl Ledger {
     async fn dispatch(&self, recorded: &Recorded, to: &JobSubject, trace: &Trace) -> Result<(), LedgerError> {
         let outside = Span::current().is_none();
         let span = publish_span(format_args!("honk.job.{}", to.pool), trace.parent().filter(|_| outside));
-        let message = JobMessage::encode(&recorded.json, recorded.revision, &to.job, to.generation);
+        let message = JobMessage::encode(&recorded.to_json()?, recorded.revision, &to.job, to.generation);
         let mut publication = Publication::new(to.to_string(), message).expect(Expect::New);
         if let Some(carried) = trace_context::current(&span).or(trace.0) {
             publication = publication.header(HEADER_TRACEPARENT, carried.to_string());
@@ -168,9 +191,7 @@ impl Ledger {
 
     /// Writes a record; one that came to its end expires by itself.
     async fn write(&self, run: Run, expect: Expect) -> Result<Recorded, BusError> {
-        let json = serde_json::to_vec(&run)
-            .map_err(|error| BusError::Refused { what: format!("write run {}", run.id), problem: error.to_string() })?;
-        let json = Bytes::from(json);
+        let json = encode(&run)?;
         let ttl = match run.state {
             RunState::Waiting | RunState::Running => None,
             RunState::Success | RunState::Cancelled => Some(KEEP_SUCCESS),
@@ -179,7 +200,7 @@ impl Ledger {
         let key = subject::run_key(&run.dataset, &run.id);
         let publication = self.runs.publication(&key, json.clone()).expect(expect).ttl(ttl);
         let revision = self.bus.publish(publication).await?.sequence;
-        Ok(Recorded { run: Arc::new(run), json, revision })
+        Ok(Recorded { run: Arc::new(run), revision, json: Some(json) })
     }
 
     /// Dispatches a job anew whose message is lost, if its record still says that `generation` is due.
@@ -220,7 +241,7 @@ pub fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
     let unreadable = |problem: String| LedgerError::Unreadable { run: entry.key.clone(), problem };
     let run: Run = serde_json::from_slice(&entry.value).map_err(|error| unreadable(error.to_string()))?;
     if run.v == RUN_VERSION {
-        Ok(Recorded { run: Arc::new(run), json: entry.value.clone(), revision: entry.revision })
+        Ok(Recorded { run: Arc::new(run), revision: entry.revision, json: Some(entry.value.clone()) })
     } else {
         Err(unreadable(format!("it has schema version {}, this service reads {RUN_VERSION}", run.v)))
     }

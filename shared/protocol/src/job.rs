@@ -2,7 +2,6 @@
 //! record the job's end without reading first.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::name::JobName;
 use crate::run::{RUN_VERSION, Run};
@@ -11,12 +10,12 @@ use crate::run::{RUN_VERSION, Run};
 pub const JOB_VERSION: u8 = 1;
 
 /// A job, as an agent receives it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobMessage<'a> {
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct JobMessage {
+    /// [`JOB_VERSION`].
+    v: u64,
     /// The run record when the job was dispatched.
     pub run: Run,
-    /// The same as JSON.
-    pub json: &'a str,
     /// The record's revision then: what the next compare-and-set expects.
     pub revision: u64,
     /// The job to do.
@@ -39,17 +38,21 @@ pub enum JobError {
     },
 }
 
+/// The little that any version of the message says of itself.
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct Version {
     v: u64,
-    revision: u64,
-    job: JobName,
-    generation: u32,
-    #[serde(borrow)]
-    run: &'a RawValue,
+    #[serde(default)]
+    run: RunVersion,
 }
 
-impl<'a> JobMessage<'a> {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RunVersion {
+    v: Option<u64>,
+}
+
+impl JobMessage {
     /// Writes a message around a record that is already JSON, because it was just stored.
     pub fn encode(record: &[u8], revision: u64, job: &JobName, generation: u32) -> Vec<u8> {
         let head =
@@ -61,19 +64,25 @@ impl<'a> JobMessage<'a> {
         message
     }
 
-    /// Reads a message. The version is looked at before anything else is believed.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, JobError> {
-        let malformed = |error: serde_json::Error| JobError::Malformed(error.to_string());
-        let envelope: Envelope<'a> = serde_json::from_slice(payload).map_err(malformed)?;
-        check_version(envelope.v, JOB_VERSION)?;
-        let json = envelope.run.get();
-        let run: Run = serde_json::from_str(json).map_err(malformed)?;
-        check_version(run.v.into(), RUN_VERSION)?;
-        if run.job(&envelope.job).is_none() {
-            return Err(JobError::Malformed(format!("the run has no job `{}`", envelope.job)));
+    /// Reads a message. One that cannot be read is looked at again for its versions: a newer one is not malformed.
+    pub fn decode(payload: &[u8]) -> Result<Self, JobError> {
+        let message: Self = serde_json::from_slice(payload).map_err(|error| unreadable(payload, &error))?;
+        check_version(message.v, JOB_VERSION)?;
+        check_version(message.run.v.into(), RUN_VERSION)?;
+        if message.run.job(&message.job).is_none() {
+            return Err(JobError::Malformed(format!("the run has no job `{}`", message.job)));
         }
-        Ok(Self { run, json, revision: envelope.revision, job: envelope.job, generation: envelope.generation })
+        Ok(message)
     }
+}
+
+fn unreadable(payload: &[u8], error: &serde_json::Error) -> JobError {
+    let versions = serde_json::from_slice::<Version>(payload).ok();
+    let foreign = versions.and_then(|said| {
+        let record = check_version(said.run.v.unwrap_or(RUN_VERSION.into()), RUN_VERSION);
+        check_version(said.v, JOB_VERSION).and(record).err()
+    });
+    foreign.unwrap_or_else(|| JobError::Malformed(error.to_string()))
 }
 
 fn check_version(found: u64, expected: u8) -> Result<(), JobError> {
@@ -103,9 +112,8 @@ mod tests {
     fn a_message_reads_back_as_it_was_written() {
         let run = run();
         let job: JobName = "a".parse().expect("job");
-        let json = serde_json::to_string(&run).expect("record");
-        let bytes = JobMessage::encode(json.as_bytes(), 7, &job, 1);
-        assert_eq!(JobMessage::decode(&bytes), Ok(JobMessage { run, json: &json, revision: 7, job, generation: 1 }));
+        let bytes = JobMessage::encode(&serde_json::to_vec(&run).expect("record"), 7, &job, 1);
+        assert_eq!(JobMessage::decode(&bytes), Ok(JobMessage { v: 1, run, revision: 7, job, generation: 1 }));
     }
 
     #[test]
@@ -113,6 +121,11 @@ mod tests {
         let record = serde_json::to_string(&run()).expect("record");
         let newer = format!(r#"{{"v":2,"revision":1,"job":"a","generation":1,"run":{record}}}"#);
         assert_eq!(JobMessage::decode(newer.as_bytes()), Err(JobError::Version { found: 2 }));
+        let other = r#"{"v":2,"something":"else"}"#;
+        assert_eq!(JobMessage::decode(other.as_bytes()), Err(JobError::Version { found: 2 }));
+        let newer_record = r#"{"v":1,"revision":1,"job":"a","generation":1,"run":{"v":3}}"#;
+        assert_eq!(JobMessage::decode(newer_record.as_bytes()), Err(JobError::Version { found: 3 }));
+        assert!(matches!(JobMessage::decode(br#"{"v":1,"run":{}}"#), Err(JobError::Malformed(_))));
         let unknown = JobMessage::encode(record.as_bytes(), 1, &"b".parse().expect("job"), 1);
         assert!(matches!(JobMessage::decode(&unknown), Err(JobError::Malformed(_))));
         assert!(matches!(JobMessage::decode("[".repeat(10_000).as_bytes()), Err(JobError::Malformed(_))));
