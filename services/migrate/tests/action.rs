@@ -2,12 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
-#[path = "../../validate/tests/support/world.rs"]
-mod world;
-
 use std::sync::atomic::Ordering;
 
-use crate::world::{World, after, job};
 use honk_agent::{Action as _, JobContext};
 use honk_migrate::action::Migrate;
 use honk_migrate::copy::CopySettings;
@@ -17,6 +13,8 @@ use honk_protocol::name::RunId;
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Fence;
 use honk_protocol::settle::Again;
+use honk_testkit::World;
+use honk_testkit::world::{after, job};
 use serde_json::json;
 
 fn migrate(world: &World) -> Migrate {

@@ -2,15 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
-#[path = "../../validate/tests/support/stub.rs"]
-mod stub;
-#[path = "../../validate/tests/support/world.rs"]
-mod world;
-
 use std::time::Duration;
 
-use crate::stub::{Request, Stub, status};
-use crate::world::{World, after, job};
 use honk_agent::{Action as _, JobContext};
 use honk_bus::Mirror;
 use honk_notify::action::Notify;
@@ -22,6 +15,9 @@ use honk_protocol::run::Fence;
 use honk_protocol::settle::{Again, Failed};
 use honk_protocol::{subject, topology};
 use honk_service::{Metrics, Secret};
+use honk_testkit::stub::{Request, status};
+use honk_testkit::world::{after, job};
+use honk_testkit::{Stub, World};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;

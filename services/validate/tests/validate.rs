@@ -2,21 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
-mod support {
-    pub mod stub;
-    pub mod world;
-}
-
 use honk_agent::{Action as _, JobContext};
 use honk_protocol::dataset::Side;
 use honk_protocol::entity::DO_NOT_MIGRATE;
 use honk_protocol::name::RunId;
 use honk_protocol::reason::Reason;
 use honk_protocol::settle::{Again, Failed};
+use honk_testkit::datasets::place;
+use honk_testkit::stub::{s3_error, status};
+use honk_testkit::world::job;
+use honk_testkit::{Stub, World};
 use honk_validate::action::Validate;
 use serde_json::json;
-use support::stub::{Stub, s3_error, status};
-use support::world::{World, job, place_at};
 
 fn validate(world: &World) -> Validate {
     Validate { registry: world.registry(), stores: world.stores.clone() }
@@ -64,7 +61,7 @@ async fn what_can_never_succeed_is_rejected_with_its_reason() {
         (world.place("odd-old", "none"), target.clone(), Reason::SourceEmpty),
         (world.place("absent", ""), target.clone(), Reason::SourceMissing),
         (source.clone(), world.place("absent", ""), Reason::TargetMissing),
-        (place_at("localhost:1", "b", ""), target, Reason::StorageRefused),
+        (place("localhost:1", "b", ""), target, Reason::StorageRefused),
     ];
     for (source, target, reason) in cases {
         world.register("odd", &source, &target).await;
@@ -89,7 +86,7 @@ async fn every_fault_of_a_store_has_its_reason_at_either_side() {
     ];
     for (answer, at_source, at_target, again) in cases {
         let stub = Stub::start([answer.clone()]).await;
-        let broken = place_at(&stub.url, "b", "");
+        let broken = place(&stub.url, "b", "");
         for (source, target, reason) in [(&broken, &target, at_source), (&source, &broken, at_target)] {
             world.register("sales", source, target).await;
             let failed = failure(&world, &job("sales", "1", "validate")).await;
@@ -104,12 +101,12 @@ async fn a_store_that_cannot_be_reached_or_does_not_answer_is_tried_again() {
     let world = World::start().await;
     let (_, target) = world.dataset("sales").await;
     let gone = Stub::start([status(200, "")]).await.url;
-    world.register("sales", &place_at(&gone, "b", ""), &target).await;
+    world.register("sales", &place(&gone, "b", ""), &target).await;
     let failed = failure(&world, &job("sales", "1", "validate")).await;
     assert_eq!((failed.reason, failed.again), (Reason::StorageUnavailable, Again::Later), "{}", failed.message);
 
     let silent = Stub::start([None]).await;
-    world.register("sales", &place_at(&silent.url, "b", ""), &target).await;
+    world.register("sales", &place(&silent.url, "b", ""), &target).await;
     let job = job("sales", "1", "validate");
     let (failed, ()) = tokio::join!(failure(&world, &job), async {
         while silent.requests().is_empty() {

@@ -44,6 +44,11 @@ pub fn services() -> &'static Path {
     FOLDER.get_or_init(|| build(&Service::ALL.map(Service::name)))
 }
 
+/// The target folder that this test was built into.
+pub(crate) fn target_dir() -> PathBuf {
+    profile_dir().parent().expect("a target folder").to_owned()
+}
+
 fn build(packages: &[&str]) -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
@@ -57,7 +62,7 @@ fn build(packages: &[&str]) -> PathBuf {
         cargo.env_remove(name);
     }
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--bins", "--profile", profile]);
-    cargo.arg("--target-dir").arg(profile_dir.parent().expect("a target folder"));
+    cargo.arg("--target-dir").arg(target_dir());
     for package in packages {
         cargo.args(["-p", package]);
     }

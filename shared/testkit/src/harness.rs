@@ -17,6 +17,7 @@ use honk_storage::{Credentials, StorageConfig, Stores};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::binaries::target_dir;
 use crate::{Process, Service};
 
 /// Bucket that datasets are migrated from.
@@ -194,18 +195,17 @@ pub async fn s3() -> S3Server {
     server.await.unwrap()
 }
 
-fn storage() -> StorageConfig {
+pub(crate) fn storage() -> StorageConfig {
     let credentials = Credentials { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into(), session_token: None };
     StorageConfig { credentials: Some(credentials), ..StorageConfig::default() }
 }
 
 /// The server is kept between test runs, beside the build, so that it is fetched once.
-fn lookup() -> Lookup {
+pub(crate) fn lookup() -> Lookup {
     let environment = environment();
-    let target = crate::binaries::services().parent().expect("a target folder").to_owned();
     Lookup {
         nats_server: environment.get("NATS_SERVER").map(PathBuf::from),
         path: environment.get("PATH").map(Into::into),
-        cache_dir: target.join("tmp").join("cache"),
+        cache_dir: target_dir().join("tmp").join("cache"),
     }
 }

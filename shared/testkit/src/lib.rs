@@ -1,4 +1,5 @@
-//! For black-box tests: the real services as real processes, over a `nats-server` and an S3 store of each test's own.
+//! For black-box tests: the real services as real processes, over a `nats-server` and an S3 store of each test's own. For tests of one
+//! action by itself: a [`world::World`] without any process of ours, and a [`stub`] that answers as it is told.
 //!
 //! [`binaries`] builds what is run, a [`process::Process`] is one of them, a [`Harness`] is what they run over and what
 //! is true at the end of every test (its *floor*). [`proxy::FaultProxy`] makes the storage misbehave, [`receiver`] is who gets
@@ -15,6 +16,8 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod runs;
+pub mod stub;
+pub mod world;
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,6 +28,8 @@ pub use harness::{Harness, Options};
 pub use process::Process;
 pub use proxy::{Fault, FaultProxy};
 pub use receiver::Receiver;
+pub use stub::Stub;
+pub use world::World;
 
 /// The most that one awaited thing should take, on a loaded machine and in a debug build.
 pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,5 +1,4 @@
 //! An HTTP server that answers as it is told and remembers what it was asked.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,33 +12,36 @@ use tokio::task::JoinSet;
 pub struct Request {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// As text.
     pub body: String,
 }
 
 /// An answer; `None` keeps the caller waiting for ever.
 pub type Answer = Option<String>;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     answers: VecDeque<Answer>,
     requests: Vec<Request>,
 }
 
 /// The server; ends when dropped.
+#[derive(Debug)]
 pub struct Stub {
+    /// Where it listens.
     pub url: String,
     state: Arc<Mutex<State>>,
     _tasks: JoinSet<()>,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer may also be none")]
 /// An answer without a body; `headers` are whole lines.
+#[expect(clippy::unnecessary_wraps, reason = "an answer may also be none")]
 pub fn status(code: u16, headers: &str) -> Answer {
     Some(format!("HTTP/1.1 {code} Told\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n"))
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer may also be none")]
 /// An S3 error.
+#[expect(clippy::unnecessary_wraps, reason = "an answer may also be none")]
 pub fn s3_error(code: u16, name: &str) -> Answer {
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{name}</Code><Message>told to</Message></Error>");
     let length = body.len();
@@ -78,6 +80,7 @@ impl Stub {
 }
 
 impl Request {
+    /// A header's value; nothing if it is not there.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }

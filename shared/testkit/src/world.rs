@@ -1,37 +1,48 @@
-//! A NATS server, an S3 server, and shorthand for datasets in them. The tests of all three actions use it.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
+//! What a test of one action runs over: a NATS server, an S3 server, and shorthand for datasets in them. No process of ours runs; the
+//! test calls the action itself.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use honk_agent::JobContext;
 use honk_agent::registry::Registry;
 use honk_bus::{Bus, ConnectOptions};
-use honk_local::nats::{Lookup, NatsOptions, NatsServer, find_or_fetch};
-use honk_local::s3::{S3Options, S3Server, Storage};
-use honk_protocol::dataset::{Location, LocationSpec, Place, S3Place};
+use honk_local::nats::{NatsOptions, NatsServer, find_or_fetch};
+use honk_local::s3::S3Server;
+use honk_protocol::dataset::{Location, LocationSpec, Place};
 use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, PoolName, RunId, WorkflowHash};
 use honk_protocol::run::{EventRef, Fence, NewRun, Run, WorkflowRef};
 use honk_protocol::subject;
 use honk_protocol::topology::{Settings, Stream, Topology};
 use honk_service::Clock;
-use honk_storage::{Attributes, Credentials, StorageConfig, Store, Stores, listing};
+use honk_storage::{Attributes, StorageConfig, Store, Stores, listing};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
+use crate::datasets::place;
+use crate::harness::{lookup, s3, storage};
+
+/// The two servers.
+#[derive(Debug)]
 pub struct World {
+    /// The connection to NATS, which has streams and buckets and no consumers.
     pub bus: Bus,
+    /// Stands still until the test moves it.
     pub clock: Clock,
+    /// Clients of the S3 server.
     pub stores: Stores,
+    /// The S3 server.
     pub s3: S3Server,
     _nats: NatsServer,
     _folder: TempDir,
 }
 
 impl World {
+    /// Starts both.
     pub async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let binary = find_or_fetch(&lookup()).await.unwrap();
@@ -39,45 +50,35 @@ impl World {
         let options = ConnectOptions { url: nats.url(), name: "test".into(), ..ConnectOptions::default() };
         let bus = Bus::connect(options).await.unwrap();
         bus.provision(&without_consumers(Topology::new(&Settings::default()))).await.unwrap();
-        let s3 = S3Server::start(S3Options {
-            listen: ([127, 0, 0, 1], 0).into(),
-            storage: Storage::Memory,
-            access_key: "tester".into(),
-            secret_key: "secret of the tester".into(),
-        });
-        let config = StorageConfig {
-            credentials: Some(Credentials {
-                access_key: "tester".into(),
-                secret_key: "secret of the tester".into(),
-                session_token: None,
-            }),
-            request_timeout_ms: 5_000,
-            ..StorageConfig::default()
-        };
+        let config = StorageConfig { request_timeout_ms: 5_000, ..storage() };
         // Webhook signatures are checked against the machine's time.
         let clock = Clock::fixed(Clock::system().now());
-        Self { bus, clock, stores: Stores::new(config), s3: s3.await.unwrap(), _nats: nats, _folder: folder }
+        Self { bus, clock, stores: Stores::new(config), s3: s3().await, _nats: nats, _folder: folder }
     }
 
+    /// The datasets' locations.
     pub fn registry(&self) -> Registry {
         Registry::new(&self.bus, self.clock.clone())
     }
 
     /// A place at the S3 server.
     pub fn place(&self, bucket: &str, prefix: &str) -> Place {
-        place_at(&self.s3.url(), bucket, prefix)
+        place(&self.s3.url(), bucket, prefix)
     }
 
+    /// The store that has the place.
     pub async fn open(&self, place: &Place) -> Store {
         self.stores.open(&place.into()).await.unwrap()
     }
 
+    /// Makes the places' buckets.
     pub async fn create_buckets(&self, places: &[&Place]) {
         for place in places {
             self.open(place).await.create_bucket().await.unwrap();
         }
     }
 
+    /// Writes an object below the place.
     pub async fn put(&self, place: &Place, key: &str, bytes: &'static str) {
         let key = honk_storage::Place::from(place).key(key);
         self.open(place).await.put_small(&key, Bytes::from(bytes), &Attributes::default()).await.unwrap();
@@ -90,16 +91,19 @@ impl World {
         (survey.objects, survey.bytes)
     }
 
+    /// Registers where a dataset lies and goes.
     pub async fn register(&self, dataset: &str, source: &Place, target: &Place) {
         let spec = LocationSpec { source: source.clone(), target: target.clone(), format: None };
         self.set_location(dataset, &Location::registered(spec, self.clock.now())).await;
     }
 
+    /// Puts a location as it is.
     pub async fn set_location(&self, dataset: &str, location: &Location) {
         let key = subject::location_key(&dataset.parse().unwrap());
         self.bus.locations().put(&key, serde_json::to_vec(location).unwrap()).await.unwrap();
     }
 
+    /// The dataset's location as it is now.
     pub async fn location(&self, dataset: &str) -> Location {
         self.registry().location(&dataset.parse().unwrap()).await.unwrap().location
     }
@@ -132,10 +136,6 @@ fn without_consumers(topology: Topology) -> Topology {
     Topology { streams: streams.collect(), buckets: topology.buckets }
 }
 
-pub fn place_at(endpoint: &str, bucket: &str, prefix: &str) -> Place {
-    Place::S3(S3Place { bucket: bucket.into(), prefix: prefix.into(), endpoint: Some(endpoint.into()), region: None })
-}
-
 /// The first attempt at `job` of a run with the three usual jobs, none of which is done.
 pub fn job(dataset: &str, event: &str, job: &str) -> JobContext {
     let name = |text: &str| text.parse().unwrap();
@@ -157,8 +157,8 @@ pub fn job(dataset: &str, event: &str, job: &str) -> JobContext {
         run: Arc::new(Run::create(new, false, Timestamp::UNIX_EPOCH).0),
         job: name(job),
         fence: Fence { generation: 1, attempt: 1 },
-        with: std::collections::BTreeMap::new(),
-        cancelled: tokio_util::sync::CancellationToken::new(),
+        with: BTreeMap::new(),
+        cancelled: CancellationToken::new(),
         progress: Arc::default(),
     }
 }
@@ -170,12 +170,4 @@ pub fn after(context: &JobContext, earlier: &str, outputs: &Value) -> JobContext
     job.outputs = outputs.as_object().cloned().unwrap();
     job.finished_at = Some(Timestamp::UNIX_EPOCH);
     JobContext { run: Arc::new(run), ..context.clone() }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test stands where the service's configuration would")]
-fn lookup() -> Lookup {
-    let nats_server = std::env::var("NATS_SERVER").ok().map(PathBuf::from);
-    // Kept between test runs, beside the build, so that the server is fetched once.
-    let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-    Lookup { nats_server, path: std::env::var("PATH").ok().map(Into::into), cache_dir }
 }
