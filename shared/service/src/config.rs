@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{ConfigErrors, Fault};
-pub use sections::{AdminConfig, Common, DrainConfig, LogFormat, NatsConfig, TelemetryConfig};
+pub use sections::{AdminConfig, Common, DEFAULT_LOG_FILTER, DrainConfig, LogFormat, NatsConfig, TelemetryConfig};
 
 use crate::environment::{Environment, environment};
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use honk_service::Context;
-use honk_service::config::NoSettings;
+use honk_service::config::{DEFAULT_LOG_FILTER, NoSettings};
 use honk_service::lifecycle::Signals;
 
 use crate::arguments::DevArguments;
@@ -13,7 +13,7 @@ use crate::system::{Addresses, Logs, System, SystemOptions, context};
 
 /// Runs the command.
 pub(crate) async fn run(arguments: DevArguments, output: &Output) -> Result<Exit, CliError> {
-    let context = context("info")?;
+    let context = context(DEFAULT_LOG_FILTER)?;
     let signals = Signals::listen().map_err(|error| CliError::failed("cannot listen to signals").caused_by(&error))?;
     let logs = Logs::start(&context.common.telemetry).await?;
     let options = SystemOptions {

@@ -77,6 +77,9 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
+/// What is logged unless a setting says otherwise. What the NATS client says of its connection, `honk_bus` says too.
+pub const DEFAULT_LOG_FILTER: &str = "info,async_nats=warn";
+
 /// Logs and traces (`HONK_TELEMETRY__LOG_FORMAT`, …).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -104,7 +107,7 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Human,
-            log_filter: "info".to_owned(),
+            log_filter: DEFAULT_LOG_FILTER.to_owned(),
             otlp_endpoint: None,
             otlp_disabled: false,
             service_name: None,
