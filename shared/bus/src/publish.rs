@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID, NATS_MESSAGE_TTL};
-use async_nats::{HeaderMap, Request};
+use async_nats::{HeaderMap, Request, Subject};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
@@ -145,7 +145,7 @@ impl Bus {
     /// Stores a message and waits for the server's acknowledgement, for a few seconds at most. A duplicate is a success.
     pub async fn publish(&self, publication: Publication) -> Result<Published, BusError> {
         let headers = publication.header_map();
-        let subject = publication.subject;
+        let subject = Subject::from(publication.subject);
         let what = || format!("publish on {subject}");
         let mut request = Request::new().payload(publication.payload);
         if !headers.is_empty() {

@@ -2,6 +2,7 @@
 //! subject and as part of a KV key, so nothing behind the edge needs to escape or check again. They are cloned with every move of a
 //! record, so a clone copies no heap.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -121,8 +122,8 @@ name_type!(
 impl DatasetName {
     /// The name as one token of a subject or key. A name may contain `.`, which separates tokens; `=` takes its place,
     /// which no name contains.
-    pub fn token(&self) -> String {
-        self.0.replace('.', "=")
+    pub fn token(&self) -> Cow<'_, str> {
+        if self.0.contains('.') { self.0.replace('.', "=").into() } else { self.as_str().into() }
     }
 
     /// Reads a token that [`DatasetName::token`] wrote.
@@ -251,7 +252,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_name_that_is_unsafe_in_a_subject(text in ".{0,70}") {
-            let tokens = [DatasetName::new(text.as_str()).map(|n| n.token()), JobName::new(text.as_str()).map(String::from),
+            let tokens = [DatasetName::new(text.as_str()).map(|n| n.token().into_owned()), JobName::new(text.as_str()).map(String::from),
                 PoolName::new(text.as_str()).map(String::from)];
             for token in tokens.into_iter().flatten() {
                 prop_assert!(!token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic() && !b".*>".contains(&b)));

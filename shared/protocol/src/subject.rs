@@ -146,7 +146,7 @@ pub fn entity_key(kind: &str, namespace: &str, name: &DatasetName) -> String {
 
 /// Key of a dataset's location: the dataset's token alone.
 pub fn location_key(dataset: &DatasetName) -> String {
-    dataset.token()
+    dataset.token().into_owned()
 }
 
 /// The subjects a pool's consumer filters on.
