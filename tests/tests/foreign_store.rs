@@ -1,6 +1,8 @@
 //! An S3 server of another make. All other tests use the embedded one, which is our own reading of the protocol and cannot tell
 //! where we misread it. `.ci/foreign-store` installs moto, starts it, and runs this.
 
+#![expect(clippy::unwrap_used, reason = "a dataset that cannot be made fails the test")]
+
 use bytes::Bytes;
 use honk_service::environment;
 use honk_storage::{Algorithm, Attributes, Place, Store};
