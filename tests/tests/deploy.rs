@@ -131,7 +131,7 @@ fn every_file_and_program_that_the_compose_file_names_is_there() {
         if program.starts_with("honk") {
             let package = if program == "honk" { "honk-cli" } else { program };
             assert!(containerfile.contains(&format!("-p {package} ")), "{program} is not built");
-            assert!(containerfile.contains(&format!("target/release/{program} ")), "{program} is not in the image");
+            assert!(containerfile.contains(&format!("target/dist/{program} ")), "{program} is not in the image");
         }
     }
     assert!(read("deploy/compose.yaml").contains("dockerfile: deploy/Containerfile"));
