@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use honk_service::environment;
-use honk_storage::{Algorithm, Attributes, Place, Store};
+use honk_storage::{Algorithm, Attributes, Store};
 use honk_testkit::datasets::content;
 use honk_testkit::harness::{SOURCE_BUCKET, TARGET_BUCKET};
 use honk_testkit::{Dataset, Harness, PATIENCE, Service};
@@ -47,15 +47,14 @@ async fn datasets_migrate_within_into_and_out_of_a_store_of_another_make() {
     let harness = Harness::start().await;
     let own = harness.s3.url();
     for bucket in [SOURCE_BUCKET, TARGET_BUCKET] {
-        let store = harness.stores.open(&Place::new(bucket, "").at(foreign)).await.unwrap();
-        store.create_bucket().await.unwrap();
+        harness.store_at(foreign, bucket).await.create_bucket().await.unwrap();
     }
     let _services = Service::ALL
         .map(|service| harness.spawn(service, if service == Service::Migrate { &SMALL_PARTS } else { &[] }));
     let ways = [("within", foreign, foreign, MANY), ("into", &own, foreign, 1), ("out-of", foreign, &own, 1)];
     for (name, from, to, objects) in ways {
-        let open = async |bucket, url: &str| harness.stores.open(&Place::new(bucket, "").at(url)).await.unwrap();
-        let (source, target) = (open(SOURCE_BUCKET, from).await, open(TARGET_BUCKET, to).await);
+        let source = harness.store_at(from, SOURCE_BUCKET).await;
+        let target = harness.store_at(to, TARGET_BUCKET).await;
         fill(&source, name, objects).await;
         harness.import(name, "Resource", &json!({}), &json!({ "type": "dataset", "owner": "team" })).await;
         harness.locate(name, (from, to)).await;

@@ -43,8 +43,7 @@ pub async fn serve(context: Context<IntakeConfig>) -> Result<(), Failure> {
     let sweeper = Sweeper::new(ledger, &section, &context.metrics);
     let events = bus.pull(topology::EVENTS, topology::INTAKE).await.or_hint(MADE_HINT)?;
     let advisories = bus.pull(topology::ADVISORIES, topology::WATCHER).await.or_hint(MADE_HINT)?;
-    let pump =
-        |name: &str, slots| Pump { name: name.to_owned(), slots, health: context.health.clone(), bus: bus.clone() };
+    let pump = |name: &str, slots| Pump { name: name.to_owned(), slots, health: context.health.clone() };
     let (events_pump, advisories_pump) = (pump("intake", section.slots.max(1)), pump("watcher", 4));
     tokio::join!(
         events_pump.run(events, &context.lifecycle, |delivery| Arc::clone(&intake).handle(delivery)),

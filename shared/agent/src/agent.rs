@@ -86,12 +86,7 @@ impl Agent {
         let opened = self.ledger.bus().pull(topology::JOBS, pool.as_str()).await;
         let puller = opened.map_err(|source| AgentError::Pool { pool: pool.clone(), source })?;
         let ack_wait = puller.ack_wait();
-        let pump = Pump {
-            name: format!("agent {pool}"),
-            slots: self.config.slots,
-            health: self.health.clone(),
-            bus: self.ledger.bus().clone(),
-        };
+        let pump = Pump { name: format!("agent {pool}"), slots: self.config.slots, health: self.health.clone() };
         let agent = Arc::new(self);
         pump.run(puller, lifecycle, |delivery| {
             agent.metrics.pulled(delivery.pending);

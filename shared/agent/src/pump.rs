@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use honk_bus::{Bus, Delivery, Puller};
+use honk_bus::{Delivery, Puller};
 use honk_service::{Health, Lifecycle};
 use tokio::task::{JoinError, JoinSet};
 
@@ -21,8 +21,6 @@ pub struct Pump {
     pub slots: usize,
     /// Where it says how it is.
     pub health: Health,
-    /// The connection of the consumer.
-    pub bus: Bus,
 }
 
 impl Pump {
@@ -33,6 +31,7 @@ impl Pump {
         F: Future<Output = ()> + Send + 'static,
     {
         self.health.set_ready(&self.name, true, "pulling");
+        let bus = puller.bus().clone();
         let mut begun = JoinSet::new();
         let mut alive = tokio::time::interval(ALIVE_EVERY);
         let mut stop = pin!(lifecycle.soft_stop().cancelled());
@@ -52,7 +51,7 @@ impl Pump {
         while let Some(ended) = begun.join_next().await {
             note(ended);
         }
-        if let Err(error) = self.bus.flush().await {
+        if let Err(error) = bus.flush().await {
             tracing::warn!(%error, "the last acknowledgements may not have left");
         }
         self.health.ended(&self.name);

@@ -5,7 +5,6 @@
 //! large ones they fetch ahead. Here the credit is counted before the request is sent, on one inbox that lives as long as
 //! the connection; two heartbeats missed, or a connection lost, mean a new inbox and a new count.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -30,8 +29,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Pulls messages from one durable consumer.
 #[derive(Debug)]
 pub struct Puller {
-    client: Arc<Client>,
-    context: Arc<jetstream::Context>,
+    bus: Bus,
     request_subject: String,
     /// How long a delivery may go without a sign of life before it is delivered again.
     ack_wait: Duration,
@@ -74,8 +72,7 @@ impl Bus {
         let inbox = self.client.new_inbox();
         let answers = subscribe(&self.client, &inbox).await?;
         Ok(Puller {
-            client: Arc::clone(&self.client),
-            context: Arc::clone(&self.context),
+            bus: self.clone(),
             request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             ack_wait: Duration::from_nanos(config.ack_wait),
             inbox,
@@ -107,6 +104,11 @@ impl Bus {
 }
 
 impl Puller {
+    /// The connection that it pulls over.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// How long a delivery of this consumer may go without a sign of life.
     pub fn ack_wait(&self) -> Duration {
         self.ack_wait
@@ -159,7 +161,7 @@ impl Puller {
         self.credit += missing;
         self.last_sign = Instant::now();
         let subject = self.request_subject.clone();
-        let sent = self.client.publish_with_reply(subject, self.inbox.clone(), request.to_string().into()).await;
+        let sent = self.bus.client.publish_with_reply(subject, self.inbox.clone(), request.to_string().into()).await;
         sent.map_err(|error| BusError::refused("pull request", &error))
     }
 
@@ -168,8 +170,9 @@ impl Puller {
         match answer.status.map(|status| status.as_u16()) {
             None => {
                 self.credit = self.credit.saturating_sub(1);
-                let message = jetstream::Message { message: answer, context: jetstream::Context::clone(&self.context) };
-                let delivery = Delivery::new(&self.client, message);
+                let message =
+                    jetstream::Message { message: answer, context: jetstream::Context::clone(&self.bus.context) };
+                let delivery = Delivery::new(&self.bus.client, message);
                 delivery.inspect_err(|error| tracing::warn!(%error, "a delivery could not be read")).ok()
             }
             Some(100) => None,
@@ -195,8 +198,8 @@ impl Puller {
 
     async fn start_over(&mut self, why: &str) {
         tracing::warn!(why, "asking the consumer anew");
-        let inbox = self.client.new_inbox();
-        match subscribe(&self.client, &inbox).await {
+        let inbox = self.bus.client.new_inbox();
+        match subscribe(&self.bus.client, &inbox).await {
             Ok(answers) => {
                 self.inbox = inbox;
                 // What the old inbox still holds was delivered to us: it must be worked on or given back.

@@ -38,20 +38,6 @@ pub enum JobError {
     },
 }
 
-/// The little that any version of the message says of itself.
-#[derive(Deserialize)]
-struct Version {
-    v: u64,
-    #[serde(default)]
-    run: RunVersion,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RunVersion {
-    v: Option<u64>,
-}
-
 impl JobMessage {
     /// Writes a message around a record that is already JSON, because it was just stored.
     pub fn encode(record: &[u8], revision: u64, job: &JobName, generation: u32) -> Vec<u8> {
@@ -77,11 +63,17 @@ impl JobMessage {
 }
 
 fn unreadable(payload: &[u8], error: &serde_json::Error) -> JobError {
-    let versions = serde_json::from_slice::<Version>(payload).ok();
-    let foreign = versions.and_then(|said| {
-        let record = check_version(said.run.v.unwrap_or(RUN_VERSION.into()), RUN_VERSION);
-        check_version(said.v, JOB_VERSION).and(record).err()
-    });
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    #[derive(Deserialize)]
+    struct Record {
+        run: Version,
+    }
+    let message = serde_json::from_slice(payload).map(|said: Version| check_version(said.v, JOB_VERSION));
+    let record = serde_json::from_slice(payload).map(|said: Record| check_version(said.run.v, RUN_VERSION));
+    let foreign = [message, record].into_iter().flatten().find_map(Result::err);
     foreign.unwrap_or_else(|| JobError::Malformed(error.to_string()))
 }
 
@@ -123,6 +115,8 @@ mod tests {
         assert_eq!(JobMessage::decode(newer.as_bytes()), Err(JobError::Version { found: 2 }));
         let other = r#"{"v":2,"something":"else"}"#;
         assert_eq!(JobMessage::decode(other.as_bytes()), Err(JobError::Version { found: 2 }));
+        let odd = r#"{"v":2,"run":"elsewhere"}"#;
+        assert_eq!(JobMessage::decode(odd.as_bytes()), Err(JobError::Version { found: 2 }));
         let newer_record = r#"{"v":1,"revision":1,"job":"a","generation":1,"run":{"v":3}}"#;
         assert_eq!(JobMessage::decode(newer_record.as_bytes()), Err(JobError::Version { found: 3 }));
         assert!(matches!(JobMessage::decode(br#"{"v":1,"run":{}}"#), Err(JobError::Malformed(_))));

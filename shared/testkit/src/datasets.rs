@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt as _, pin_mut};
+use honk_bus::Bus;
 use honk_protocol::dataset::{Location, LocationSpec, Place, S3Place, Side};
 use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, RunId};
@@ -59,12 +60,7 @@ impl Harness {
 
     /// Puts an entity into the catalog.
     pub async fn import(&self, name: &str, kind: &str, annotations: &Value, spec: &Value) {
-        let entity: Entity = serde_json::from_value(json!({
-            "apiVersion": "backstage.io/v1alpha1", "kind": kind,
-            "metadata": { "name": name, "annotations": annotations }, "spec": spec,
-        }))
-        .unwrap();
-        self.bus.catalog().put(&entity.key(), serde_json::to_vec(&entity).unwrap()).await.unwrap();
+        import(&self.bus, (kind, name), annotations, spec).await;
     }
 
     /// The dataset's location as it is registered now.
@@ -97,8 +93,23 @@ impl Harness {
 
     /// One of the two buckets, straight, past all proxies.
     pub async fn store(&self, bucket: &str) -> Store {
-        self.stores.open(&honk_storage::Place::new(bucket, "").at(self.s3.url())).await.unwrap()
+        self.store_at(&self.s3.url(), bucket).await
     }
+
+    /// A bucket at another endpoint that takes the same keys.
+    pub async fn store_at(&self, endpoint: &str, bucket: &str) -> Store {
+        self.stores.open(&honk_storage::Place::new(bucket, "").at(endpoint)).await.unwrap()
+    }
+}
+
+/// Puts an entity into the catalog. Returns the revision.
+pub(crate) async fn import(bus: &Bus, (kind, name): (&str, &str), annotations: &Value, spec: &Value) -> u64 {
+    let entity: Entity = serde_json::from_value(json!({
+        "apiVersion": "backstage.io/v1alpha1", "kind": kind,
+        "metadata": { "name": name, "annotations": annotations }, "spec": spec,
+    }))
+    .unwrap();
+    bus.catalog().put(&entity.key(), serde_json::to_vec(&entity).unwrap()).await.unwrap()
 }
 
 /// A place, as locations have it.

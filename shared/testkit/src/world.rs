@@ -11,7 +11,6 @@ use honk_bus::{Bus, ConnectOptions};
 use honk_local::nats::{NatsOptions, NatsServer, find_or_fetch};
 use honk_local::s3::S3Server;
 use honk_protocol::dataset::{Location, LocationSpec, Place};
-use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, PoolName, RunId, WorkflowHash};
 use honk_protocol::run::{EventRef, Fence, NewRun, Run, WorkflowRef};
 use honk_protocol::subject;
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::datasets::place;
+use crate::datasets::{import, place};
 use crate::harness::{lookup, s3, storage};
 
 /// The two servers.
@@ -110,12 +109,7 @@ impl World {
 
     /// Puts an entity into the catalog. Returns the revision.
     pub async fn import(&self, kind: &str, name: &str, annotations: &Value, spec: &Value) -> u64 {
-        let entity: Entity = serde_json::from_value(json!({
-            "apiVersion": "backstage.io/v1alpha1", "kind": kind,
-            "metadata": { "name": name, "annotations": annotations }, "spec": spec,
-        }))
-        .unwrap();
-        self.bus.catalog().put(&entity.key(), serde_json::to_vec(&entity).unwrap()).await.unwrap()
+        import(&self.bus, (kind, name), annotations, spec).await
     }
 
     /// A dataset with an owner and two objects of 9 bytes together, ready to migrate.

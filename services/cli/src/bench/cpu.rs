@@ -33,11 +33,15 @@ impl Meter {
 }
 
 impl Spent {
-    /// By both, for each of `count` things, in microseconds.
-    pub(crate) fn micros_each(self, count: usize) -> f64 {
-        (self.honk + self.server.unwrap_or_default()).as_secs_f64() * 1e6
-            / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX))
+    /// By both.
+    pub(crate) fn total(self) -> Duration {
+        self.honk + self.server.unwrap_or_default()
     }
+}
+
+/// What each of `count` things took, in microseconds.
+pub(crate) fn micros_each(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX))
 }
 
 /// CPU time that a process has used, in user and kernel mode.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cpu::Spent;
+use super::cpu::{Spent, micros_each};
 
 /// Figures of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,7 +33,7 @@ impl Report {
     pub(crate) fn new(latencies: &[Duration], elapsed: Duration, spent: Spent, write_us: f64) -> Self {
         let runs = latencies.len().max(1);
         let chains = f64::from(u32::try_from(runs).unwrap_or(u32::MAX));
-        let micros = |time: Duration| round(time.as_secs_f64() * 1e6 / chains);
+        let micros = |time| round(micros_each(time, runs));
         let quantile = |hundredths: usize| {
             let rank = (runs * hundredths).div_ceil(100).saturating_sub(1);
             round(latencies.get(rank).map_or(0.0, |time| time.as_secs_f64() * 1e3))
@@ -43,7 +43,7 @@ impl Report {
             chains_per_s: round(chains / elapsed.as_secs_f64()),
             p50_ms: quantile(50),
             p99_ms: quantile(99),
-            cpu_us_per_chain: round(spent.micros_each(runs)),
+            cpu_us_per_chain: micros(spent.total()),
             server_cpu_us_per_chain: spent.server.map(micros),
             honk_cpu_us_per_chain: micros(spent.honk),
             cpu_us_per_write: round(write_us),

@@ -4,7 +4,7 @@
 use honk_bus::{Bus, BusError, Publication};
 use tokio::task::JoinSet;
 
-use super::cpu::Meter;
+use super::cpu::{Meter, micros_each};
 
 /// Callers that each await every acknowledgement.
 const CALLERS: usize = 64;
@@ -34,5 +34,5 @@ pub(super) async fn cost(bus: &Bus, server: Option<u32>) -> Result<f64, BusError
     while let Some(Ok(written)) = writers.join_next().await {
         written?;
     }
-    Ok(meter.spent().micros_each(CALLERS * WRITES_EACH))
+    Ok(micros_each(meter.spent().total(), CALLERS * WRITES_EACH))
 }
