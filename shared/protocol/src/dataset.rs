@@ -7,6 +7,7 @@ use crate::name::RunId;
 
 /// A place in S3-compatible storage: all objects of `bucket` whose keys begin with `prefix` and a `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct S3Place {
     /// The bucket.
@@ -24,6 +25,7 @@ pub struct S3Place {
 
 /// A place, by the kind of storage it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// S3-compatible storage.
@@ -32,6 +34,7 @@ pub enum Place {
 
 /// What a person registers: the JSON registry's form `{"source":{"s3":{…}},"target":{"s3":{…}}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LocationSpec {
     /// Where the dataset lies.
     pub source: Place,
@@ -44,6 +47,7 @@ pub struct LocationSpec {
 
 /// Which side of a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The place it comes from.
@@ -54,6 +58,7 @@ pub enum Side {
 
 /// A dataset's location, as it is kept. Only a migration that has verified every object moves `active` to the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Location {
     /// The two places.
     #[serde(flatten)]

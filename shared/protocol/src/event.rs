@@ -17,6 +17,9 @@ pub const BARE_SOURCE: &str = "/honk/bare";
 /// The most bytes an event may have: far below a server's usual maximum payload of 1 MiB.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
+/// The most bytes that an event's further fields may have, as JSON: every message of its run carries them.
+pub const MAX_INPUT_BYTES: usize = 32 * 1024;
+
 /// A request to migrate one dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnboardEvent {
@@ -30,6 +33,8 @@ pub struct OnboardEvent {
     pub workflow: Option<WorkflowName>,
     /// When the producer says it happened.
     pub time: Option<Timestamp>,
+    /// The further fields of its payload: what expressions call `input`, beside `input.dataset_name`.
+    pub input: Map<String, Value>,
 }
 
 /// Why bytes are no event.
@@ -79,6 +84,8 @@ struct Data {
     dataset_name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workflow: Option<String>,
+    #[serde(flatten)]
+    input: Map<String, Value>,
 }
 
 impl OnboardEvent {
@@ -112,8 +119,11 @@ impl OnboardEvent {
 
     /// The event in structured mode, as Honk itself publishes it.
     pub fn to_structured(&self) -> Vec<u8> {
-        let data =
-            Data { dataset_name: self.dataset.to_string(), workflow: self.workflow.as_ref().map(ToString::to_string) };
+        let data = Data {
+            dataset_name: self.dataset.to_string(),
+            workflow: self.workflow.as_ref().map(ToString::to_string),
+            input: self.input.clone(),
+        };
         let envelope = Structured {
             specversion: "1.0".into(),
             id: self.id.clone(),
@@ -163,6 +173,7 @@ impl OnboardEvent {
             return Err(EventError::Invalid("`id` and `source` must not be empty".into()));
         }
         let data: Data = serde_json::from_value(data).map_err(|error| invalid(&error))?;
+        check_input(&data.input)?;
         let dataset = DatasetName::new(data.dataset_name).map_err(|error| EventError::Invalid(error.to_string()))?;
         let workflow = data.workflow.map(WorkflowName::new).transpose();
         let time = time.map(str::parse::<Timestamp>).transpose();
@@ -172,12 +183,25 @@ impl OnboardEvent {
             dataset,
             workflow: workflow.map_err(|error| EventError::Invalid(error.to_string()))?,
             time: time.map_err(|error| EventError::Invalid(format!("`time`: {error}")))?,
+            input: data.input,
         })
     }
 }
 
 fn invalid(error: &serde_json::Error) -> EventError {
     EventError::Invalid(error.to_string())
+}
+
+fn check_input(input: &Map<String, Value>) -> Result<(), EventError> {
+    let bytes = if input.is_empty() { 0 } else { serde_json::to_vec(input).map_or(usize::MAX, |json| json.len()) };
+    if bytes <= MAX_INPUT_BYTES {
+        return Ok(());
+    }
+    let problem = format!(
+        "the payload's fields beside `dataset_name` have {bytes} bytes; at most {MAX_INPUT_BYTES} are allowed. Put what is \
+         large into an object store and its address into the event"
+    );
+    Err(EventError::Invalid(problem))
 }
 
 fn check_version(version: &str) -> Result<(), EventError> {
@@ -229,6 +253,7 @@ mod tests {
             dataset: "a.b".parse().expect("dataset"),
             workflow: Some("w".parse().expect("workflow")),
             time: Some(Timestamp::UNIX_EPOCH),
+            input: Map::from_iter([("rows".to_owned(), 7.into())]),
         };
         assert_eq!(OnboardEvent::decode(&event.to_structured(), |_| None, "x"), Ok(event));
     }
@@ -263,6 +288,9 @@ mod tests {
         ] {
             assert_eq!(decode(text).expect_err(text).reason(), reason, "{text:.60}");
         }
+        let input = "x".repeat(MAX_INPUT_BYTES);
+        let wide = format!(r#"{{"type":"dataset_onboard","payload":{{"dataset_name":"d","input":"{input}"}}}}"#);
+        assert_eq!(decode(&wide).expect_err("too much").reason(), Reason::EventMalformed);
         let large = OnboardEvent::decode(&vec![b' '; MAX_EVENT_BYTES + 1], |_| None, "x");
         assert_eq!(large, Err(EventError::TooLarge(MAX_EVENT_BYTES + 1)));
     }

@@ -11,8 +11,10 @@ pub const JOB_VERSION: u8 = 1;
 
 /// A job, as an agent receives it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobMessage {
     /// [`JOB_VERSION`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = JOB_VERSION)))]
     v: u64,
     /// The run record when the job was dispatched.
     pub run: Run,
@@ -95,7 +97,10 @@ mod tests {
             workflow: WorkflowRef { name: "w".parse().expect("workflow"), hash: crate::name::WorkflowHash::of(b"w") },
             event: EventRef { source: "s".into(), id: "1".into() },
             trace: String::new(),
-            jobs: vec![("a".parse().expect("job"), crate::name::PoolName::default_pool(), vec![])],
+            input: serde_json::Map::new(),
+            limit_ms: None,
+            gate: None,
+            jobs: vec![("a".parse().expect("job"), crate::name::PoolName::default_pool(), vec![]).into()],
         };
         Run::create(new, false, Timestamp::UNIX_EPOCH).0
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an agent says about an attempt that it works on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// The attempt, from 1.
     pub attempt: u32,

@@ -25,7 +25,7 @@ fn shorten(text: &str) -> String {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:path) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:path, $pattern:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "SmolStr")]
@@ -78,6 +78,23 @@ macro_rules! name_type {
                 &self.0
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": concat!("^", $pattern, "$") })
+            }
+        }
+
+        #[cfg(test)]
+        impl $name {
+            /// The rule as a regular expression, which is what schemas have.
+            const PATTERN: &'static str = $pattern;
+        }
     };
 }
 
@@ -86,37 +103,52 @@ name_type!(
     /// letter or digit at both ends.
     DatasetName,
     "dataset name",
-    backstage_name
+    backstage_name,
+    "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 );
 name_type!(
     /// A workflow's name: the same rule as a dataset's, so that an annotation can carry it.
     WorkflowName,
     "workflow name",
-    backstage_name
+    backstage_name,
+    "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 );
 name_type!(
-    /// A job's name inside a workflow, by GitHub's rule: a letter or `_`, then letters, digits, `-` or `_`; at most 63.
+    /// A job's name inside a workflow, by GitHub's rule: a letter or `_`, then letters, digits, `-` or `_`; at most 63. An item of a
+    /// job with a matrix is called by the job's name, a colon, and its number: `copy:17`.
     JobName,
     "job name",
-    job_name
+    job_name,
+    "[A-Za-z_][A-Za-z0-9_-]{0,62}(:(0|[1-9][0-9]{0,3}))?"
 );
 name_type!(
     /// A pool of agents: 1 to 63 lower-case letters, digits or `-`, beginning with a letter.
     PoolName,
     "pool name",
-    pool_name
+    pool_name,
+    "[a-z][a-z0-9-]{0,62}"
 );
 name_type!(
     /// A run's id, derived from its event ([`RunId::of_event`]), so that a repeated event is the same run.
     RunId,
     "run id",
-    run_id
+    run_id,
+    "r[0-9a-f]{20}"
 );
 name_type!(
     /// SHA-256 of a workflow's canonical JSON, as 64 lower-case hexadecimal digits: the version a run is pinned to.
     WorkflowHash,
     "workflow hash",
-    sha256_hex
+    sha256_hex,
+    "[0-9a-f]{64}"
+);
+
+name_type!(
+    /// SHA-256 of a bundle of files, as 64 lower-case hexadecimal digits: the name it is kept under.
+    BundleHash,
+    "bundle hash",
+    sha256_hex,
+    "[0-9a-f]{64}"
 );
 
 impl DatasetName {
@@ -172,6 +204,38 @@ impl WorkflowHash {
     }
 }
 
+impl JobName {
+    /// The name of the item `number`, from 0, of this job.
+    #[must_use]
+    pub fn item(&self, number: u32) -> Self {
+        Self(format_smolstr!("{}:{number}", self.0))
+    }
+
+    /// Which item it is, if it is one.
+    pub fn item_number(&self) -> Option<u32> {
+        self.0.split_once(':').and_then(|(_, number)| number.parse().ok())
+    }
+
+    /// The job that it is an item of.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.split_once(':').map(|(job, _)| Self(job.into()))
+    }
+
+    /// The name of a job in a workflow's text, where there are no items yet.
+    pub fn of_workflow(text: &str) -> Result<Self, NameError> {
+        let problem = |problem| NameError { kind: "job name", text: text.to_owned(), problem };
+        plain_job_name(text).map_err(problem)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl BundleHash {
+    /// The hash of a bundle's bytes.
+    pub fn of(bundle: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(bundle)).into())
+    }
+}
+
 fn backstage_name(text: &str) -> Result<(), &'static str> {
     const RULE: &str = "must be 1 to 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends";
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -181,6 +245,12 @@ fn backstage_name(text: &str) -> Result<(), &'static str> {
 }
 
 fn job_name(text: &str) -> Result<(), &'static str> {
+    let Some((job, item)) = text.split_once(':') else { return plain_job_name(text) };
+    let number = item.parse::<u16>().is_ok_and(|number| number.to_string() == item);
+    if number { plain_job_name(job) } else { Err("must have a number without leading zeros after its colon") }
+}
+
+fn plain_job_name(text: &str) -> Result<(), &'static str> {
     const RULE: &str = "must be a letter or `_`, then letters, digits, `-` or `_`, at most 63 in all";
     let first = |b: &u8| b.is_ascii_alphabetic() || *b == b'_';
     let rest = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -248,6 +318,16 @@ mod tests {
             let name = DatasetName::new(text).expect("the pattern is the rule");
             prop_assert!(!name.token().contains('.'));
             prop_assert_eq!(DatasetName::from_token(&name.token()).expect("reads back"), name);
+        }
+
+        #[test]
+        fn what_schemas_say_of_names_is_true(
+            dataset in DatasetName::PATTERN, workflow in WorkflowName::PATTERN, job in JobName::PATTERN, pool in PoolName::PATTERN,
+            run in RunId::PATTERN, version in WorkflowHash::PATTERN, bundle in BundleHash::PATTERN,
+        ) {
+            prop_assert!(DatasetName::new(dataset).is_ok() && WorkflowName::new(workflow).is_ok() && JobName::new(job).is_ok());
+            prop_assert!(PoolName::new(pool).is_ok() && RunId::new(run).is_ok());
+            prop_assert!(WorkflowHash::new(version).is_ok() && BundleHash::new(bundle).is_ok());
         }
 
         #[test]

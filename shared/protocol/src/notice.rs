@@ -14,6 +14,7 @@ pub const NOTICE_SOURCE: &str = "/honk/notify";
 
 /// A notice in structured mode. Standard Webhooks asks for `type`, `timestamp` and `data`; `CloudEvents` for the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notice {
     /// `1.0`.
     pub specversion: String,
@@ -38,6 +39,7 @@ pub struct Notice {
 
 /// What happened to the dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Migrated {
     /// The dataset.
     pub dataset: DatasetName,

@@ -10,6 +10,7 @@ macro_rules! reasons {
     ($($variant:ident $code:literal $meaning:literal $advice:literal;)+) => {
         /// Why an event, a job or a message failed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum Reason {
             $(#[doc = $meaning] #[serde(rename = $code)] $variant,)+
         }
@@ -58,12 +59,57 @@ reasons! {
     ActionUnknown "action-unknown"
         "The job uses an action that the agents of its pool do not offer."
         "Correct `uses:` or `runs-on:` in the workflow, register it, and migrate again.";
+    ActionFailed "action-failed"
+        "An action of somebody's own agent failed, and said that trying again can help."
+        "The message has the action's own words. Correct the cause, then replay the dead letter.";
+    ActionRejected "action-rejected"
+        "An action of somebody's own agent said that the job can never succeed as it is."
+        "The message has the action's own words. Correct what it complains of, then replay the dead letter.";
     InputInvalid "input-invalid"
         "The `with:` values of a step are not what its action takes."
         "Correct `with:` in the workflow, register it, and migrate again.";
-    StepUnsupported "step-unsupported"
-        "The job has a `run:` step, which this version of the agents does not execute."
-        "Use one of the native actions, or an agent that runs scripts.";
+    StepFailed "step-failed"
+        "A step's program ended with an exit status other than 0."
+        "`honk run logs` has what it printed. Correct the script or its data, register the workflow, then replay the dead letter.";
+    StepRejected "step-rejected"
+        "A step's program ended with an exit status that the workflow lists in `reject_codes`: trying again cannot help."
+        "`honk run logs` has what it printed. Correct what it complains of, then replay the dead letter.";
+    StepTemporary "step-temporary"
+        "A step's program ended with exit status 75 (`EX_TEMPFAIL`), and so asked to be tried again, as often as it may."
+        "`honk run logs` has what it printed. Look at what it waits for, then replay the dead letter.";
+    StepSignalled "step-signalled"
+        "A step's program was ended by a signal that Honk did not send."
+        "The message names the signal. `SIGKILL` often means that the machine had no memory left.";
+    StepLimit "step-limit"
+        "A step used more processor time, memory, file space or processes than the agent allows."
+        "The message names the limit. Make the step smaller, or raise the limit in the agents' `[steps]` settings.";
+    ProgramMissing "program-missing"
+        "The program of a step does not exist on the agent, or may not be executed."
+        "Install it in the agents' image, correct the name, or take the script along with `include:`, then replay the dead letter.";
+    ArgumentInvalid "argument-invalid"
+        "An argument or a variable of a step's program is none that a program can be given: it has a NUL byte, or is too large."
+        "The message names it. Correct the event's payload or the output it comes from; hand large values over in a file.";
+    ExpressionInvalid "expression-invalid"
+        "An expression `{{ … }}` of the job names something that is not there, or cannot be evaluated."
+        "The message names it. Correct the expression or the event's payload, then migrate again.";
+    MatrixInvalid "matrix-invalid"
+        "The `matrix` of a job is not a list, is empty of meaning, or has more items than a run may have."
+        "Correct the matrix or the output it is made from, then migrate again.";
+    OutputsInvalid "outputs-invalid"
+        "What a step wrote to the file `$HONK_OUTPUT` is not lines of `name=value`, or is too large."
+        "Correct the script; large results belong in an object store, their address in the output.";
+    MetadataInvalid "metadata-invalid"
+        "A step left a file `<dataset>.meta.json` that is not a JSON object, is too large, or changes what only Honk may change."
+        "Correct the script, then replay the dead letter. The dataset keeps the metadata it had.";
+    BundleMissing "bundle-missing"
+        "The files that belong to the workflow's version are not stored."
+        "Register the workflow again from its folder, then migrate again.";
+    BundleCorrupt "bundle-corrupt"
+        "The files that belong to the workflow's version are not what was registered."
+        "Register the workflow again from its folder, then migrate again. Look for who writes to the bucket `honk_bundles`.";
+    WorkspaceUnavailable "workspace-unavailable"
+        "The agent could not make the work directory of a job, or place files in it."
+        "Look at the disk of the agent that the message names. Honk tries again by itself.";
     AgentLost "agent-lost"
         "Every attempt ended with its agent killed, frozen or cut off, before it could say why."
         "Look at the agents' logs and memory at the times of the attempts, then replay the dead letter.";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::reason::Reason;
 use crate::retry::RetryPolicy;
-use crate::run::{Fault, Outputs};
+use crate::run::{Fan, Fault, Outputs};
 
 /// Deliveries beyond the workflow's own attempts that the server makes before it gives a message up. An agent that receives
 /// one of them dead-letters it unseen.
@@ -13,14 +13,25 @@ pub const DELIVERY_MARGIN: u32 = 2;
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The job is done.
-    Done(Outputs),
+    /// It came to its end.
+    Done(Completion),
     /// It failed.
     Failed(Failed),
     /// The agent shuts down and gives it back unfinished.
     HandedBack,
     /// It was not begun, because the attempts before it used up the budget without a word.
     Exhausted,
+}
+
+/// What came of an attempt that succeeded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Completion {
+    /// The job is done, and left this.
+    Done(Outputs),
+    /// Its condition does not hold: it is not to be done.
+    Skipped,
+    /// Its matrix is read: its items are to be done.
+    FanOut(Fan),
 }
 
 /// A failed attempt, with its own view of whether trying again can help.
@@ -61,6 +72,8 @@ pub enum Again {
     Later,
     /// It can, after this long.
     After(Duration),
+    /// It can, whatever the workflow says of how often: the job itself asks for it.
+    Whatever,
     /// It never can.
     Never,
 }
@@ -68,8 +81,8 @@ pub enum Again {
 /// What the runtime does with the delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
-    /// Record the outputs, publish what follows, acknowledge.
-    Complete(Outputs),
+    /// Record it, publish what follows, acknowledge.
+    Complete(Completion),
     /// Record the failure, give the message back for this long.
     Retry {
         /// Until the next delivery.
@@ -87,7 +100,7 @@ pub enum Settlement {
 pub fn settle(outcome: Outcome, delivery: u32, handed_back: u32, policy: &RetryPolicy, random: f64) -> Settlement {
     let attempt = delivery.saturating_sub(handed_back).max(1);
     match outcome {
-        Outcome::Done(outputs) => Settlement::Complete(outputs),
+        Outcome::Done(completion) => Settlement::Complete(completion),
         Outcome::HandedBack => Settlement::HandBack,
         Outcome::Exhausted => Settlement::DeadLetter(Failed {
             reason: Reason::AgentLost,
@@ -95,16 +108,22 @@ pub fn settle(outcome: Outcome, delivery: u32, handed_back: u32, policy: &RetryP
             message: format!("{} attempts ended without a result", attempt.saturating_sub(1)),
             again: Again::Never,
         }),
-        Outcome::Failed(failed) if failed.again == Again::Never || attempt >= policy.attempts() => {
-            Settlement::DeadLetter(failed)
-        }
+        Outcome::Failed(failed) if is_final(failed.again, delivery, attempt, policy) => Settlement::DeadLetter(failed),
         Outcome::Failed(failed) => {
             let delay = match failed.again {
                 Again::After(delay) => delay,
-                Again::Later | Again::Never => policy.delay(attempt, random),
+                Again::Later | Again::Whatever | Again::Never => policy.delay(attempt, random),
             };
             Settlement::Retry { delay, failed }
         }
+    }
+}
+
+fn is_final(again: Again, delivery: u32, attempt: u32, policy: &RetryPolicy) -> bool {
+    match again {
+        Again::Never => true,
+        Again::Whatever => delivery > RetryPolicy::MAX_RETRY_COUNT,
+        Again::Later | Again::After(_) => attempt >= policy.attempts(),
     }
 }
 
@@ -131,7 +150,7 @@ mod tests {
         let retry = |ms| Settlement::Retry { delay: Duration::from_millis(ms), failed: failed(Again::Later) };
         let dead = || Settlement::DeadLetter(failed(Again::Later));
         for (outcome, delivery, handed_back, retries, expected) in [
-            (Outcome::Done(Outputs::new()), 1, 0, 0, Settlement::Complete(Outputs::new())),
+            (Outcome::Done(Completion::Skipped), 1, 0, 0, Settlement::Complete(Completion::Skipped)),
             (Outcome::HandedBack, 9, 0, 0, Settlement::HandBack),
             (later(), 1, 0, 0, dead()),
             (later(), 1, 0, 2, retry(1_000)),

@@ -86,6 +86,29 @@ pub struct LiveSubject {
 /// Everything that [`LiveSubject`]s carry.
 pub const LIVE_ALL: &str = "honk.live.*.*";
 
+/// The lines that one attempt at a job printed: `honk.log.<run>.<job>.<generation>.<attempt>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LogSubject {
+    /// The run.
+    pub run: RunId,
+    /// The job.
+    pub job: JobName,
+    /// The dispatch, from 1.
+    pub generation: u32,
+    /// The delivery of it, from 1.
+    pub attempt: u32,
+}
+
+/// The lines of all jobs of a run, as a filter of subjects.
+pub fn run_log_filter(run: &RunId) -> String {
+    format!("honk.log.{run}.>")
+}
+
+/// The lines of all attempts at a job, as a filter of subjects.
+pub fn job_log_filter(run: &RunId, job: &JobName) -> String {
+    format!("honk.log.{run}.{job}.>")
+}
+
 /// Says, at most once and only to who listens, that a run came to its end: `honk.finished.<run>`.
 pub fn finished(run: &RunId) -> String {
     format!("honk.finished.{run}")
@@ -130,6 +153,14 @@ pub fn workflow_version_key(hash: &WorkflowHash) -> String {
 pub fn workflow_name_key(name: &WorkflowName) -> String {
     format!("name.{}", name.as_str().replace('.', "="))
 }
+
+/// Key of what a version was registered as: `source.<workflow>.<hash>`.
+pub fn workflow_source_key(name: &WorkflowName, hash: &WorkflowHash) -> String {
+    format!("source.{}.{hash}", name.as_str().replace('.', "="))
+}
+
+/// Every version and every current version, without what they were registered as, as a filter of keys.
+pub const WORKFLOW_VERSIONS_AND_NAMES: &str = "*.*";
 
 /// The current version of every workflow, as a filter of keys.
 pub const WORKFLOW_NAMES: &str = "name.*";
@@ -226,6 +257,29 @@ fn is_key(token: &str) -> bool {
     token.len() == 16 && token.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
 
+impl fmt::Display for LogSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "honk.log.{}.{}.{}.{}", self.run, self.job, self.generation, self.attempt)
+    }
+}
+
+impl FromStr for LogSubject {
+    type Err = SubjectError;
+
+    fn from_str(subject: &str) -> Result<Self, SubjectError> {
+        let error =
+            || SubjectError { subject: subject.to_owned(), form: "honk.log.<run>.<job>.<generation>.<attempt>" };
+        let tokens: Vec<&str> = subject.strip_prefix("honk.log.").ok_or_else(error)?.split('.').collect();
+        let [run, job, dispatch, attempt] = tokens[..] else { return Err(error()) };
+        Ok(Self {
+            run: RunId::new(run).map_err(|_| error())?,
+            job: JobName::new(job).map_err(|_| error())?,
+            generation: generation(dispatch).ok_or_else(error)?,
+            attempt: generation(attempt).ok_or_else(error)?,
+        })
+    }
+}
+
 impl fmt::Display for LiveSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "honk.live.{}.{}", self.run, self.job)
@@ -261,6 +315,14 @@ mod tests {
         ) {
             let subject = JobSubject { pool: pool.parse().expect("pool"), run, job: job.parse().expect("job"), generation };
             prop_assert_eq!(subject.to_string().parse::<JobSubject>().expect("reads back"), subject);
+        }
+
+        #[test]
+        fn a_log_subject_reads_back_as_it_was_built(
+            run in run_ids(), job in "[A-Za-z_][A-Za-z0-9_-]{0,62}", generation in 1u32.., attempt in 1u32..,
+        ) {
+            let subject = LogSubject { run, job: job.parse().expect("job"), generation, attempt };
+            prop_assert_eq!(subject.to_string().parse::<LogSubject>().expect("reads back"), subject);
         }
 
         #[test]

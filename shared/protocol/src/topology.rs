@@ -21,6 +21,8 @@ pub const DEAD: &str = "HONK_DEAD";
 pub const NOTICES: &str = "HONK_NOTICES";
 /// Stream of the server's advisories about jobs and events that it gave up.
 pub const ADVISORIES: &str = "HONK_ADVISORIES";
+/// Stream of what steps print.
+pub const LOGS: &str = "HONK_LOGS";
 /// Bucket of run records.
 pub const RUNS: &str = "honk_runs";
 /// Bucket of workflows.
@@ -31,6 +33,12 @@ pub const CATALOG: &str = "honk_catalog";
 pub const LOCATIONS: &str = "honk_locations";
 /// Bucket of what each receiver of a notice has been told.
 pub const DELIVERIES: &str = "honk_deliveries";
+/// Bucket of what people wish of runs.
+pub const CONTROL: &str = "honk_control";
+/// Bucket of what programs and people have written down about datasets.
+pub const METADATA: &str = "honk_metadata";
+/// Object store of the files that workflows were registered with.
+pub const BUNDLES: &str = "honk_bundles";
 /// Durable consumer of events.
 pub const INTAKE: &str = "intake";
 /// Durable consumer of advisories.
@@ -45,6 +53,14 @@ pub const KEEP_DEAD: Duration = DAY.saturating_mul(90);
 
 /// How long it is remembered which receivers were reached; longer than any schedule of retries.
 pub const KEEP_DELIVERY: Duration = DAY.saturating_mul(30);
+
+/// How long the lines that steps printed are kept.
+pub const KEEP_LOGS: Duration = DAY.saturating_mul(14);
+
+/// The most that all lines together may take on disk, in bytes, compressed; the oldest go first. The server sets this much aside when it
+/// makes the stream, and refuses a stream that its disk cannot hold, so this is what a small disk can bear: an operator who has more raises
+/// it, and it stays raised.
+pub const MAX_LOG_BYTES: i64 = 2 * 1024 * 1024 * 1024;
 
 /// The most a message may have, in bytes: the default `max_payload` of a server, less room for headers.
 pub const MAX_MESSAGE_BYTES: i32 = 1_000_000;
@@ -82,8 +98,12 @@ pub struct Stream {
     pub max_age: Option<Duration>,
     /// How many messages each subject keeps; none means all.
     pub max_per_subject: Option<i64>,
+    /// How many bytes it is made with room for; none means no limit. What an operator makes of it later stays.
+    pub max_bytes: Option<i64>,
     /// What happens when it is full.
     pub when_full: WhenFull,
+    /// Whether it is made compressed on disk, which text is worth.
+    pub compressed: bool,
     /// Whether a message may carry its own time to live.
     pub message_ttl: bool,
     /// Copies.
@@ -120,6 +140,17 @@ pub struct Bucket {
     pub replicas: usize,
 }
 
+/// An object store: what is too large for a message, in pieces, under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectStore {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub description: &'static str,
+    /// Copies.
+    pub replicas: usize,
+}
+
 /// Everything that exists on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -127,6 +158,8 @@ pub struct Topology {
     pub streams: Vec<Stream>,
     /// The buckets.
     pub buckets: Vec<Bucket>,
+    /// The object stores.
+    pub object_stores: Vec<ObjectStore>,
 }
 
 impl Default for Settings {
@@ -158,7 +191,9 @@ impl Topology {
             subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
             max_age: Some(max_age),
             max_per_subject: None,
+            max_bytes: None,
             when_full,
+            compressed: false,
             message_ttl: false,
             replicas: settings.replicas,
             consumers,
@@ -168,6 +203,7 @@ impl Topology {
             pools.iter().map(|pool| consumer(pool.as_str(), Some(subject::pool_filter(pool)), settings));
         let one_per_subject = |stream| Stream { max_per_subject: Some(1), ..stream };
         let erasable = |stream| Stream { message_ttl: true, ..stream };
+        let of_text = |stream| Stream { max_bytes: Some(MAX_LOG_BYTES), compressed: true, ..stream };
         Self {
             streams: vec![
                 stream(
@@ -210,14 +246,27 @@ impl Topology {
                     WhenFull::DropOld,
                     vec![consumer(WATCHER, None, settings)],
                 ),
+                of_text(stream(LOGS, "What steps print", &["honk.log.>"], KEEP_LOGS, WhenFull::DropOld, vec![])),
             ],
             buckets: vec![
                 bucket(RUNS, "Run records, one key a run", true, settings),
                 bucket(WORKFLOWS, "Workflows: every version by hash, the current one by name", false, settings),
                 bucket(CATALOG, "Catalog entities", false, settings),
                 bucket(LOCATIONS, "Where datasets lie", false, settings),
+                bucket(
+                    CONTROL,
+                    "What people wish of runs and workflows, and what is agreed on before runs begin",
+                    true,
+                    settings,
+                ),
+                bucket(METADATA, "What is written down about datasets", false, settings),
                 bucket(DELIVERIES, "Which receivers of a notice were reached", true, settings),
             ],
+            object_stores: vec![ObjectStore {
+                name: BUNDLES,
+                description: "Files that workflows were registered with, by hash",
+                replicas: settings.replicas,
+            }],
         }
     }
 }

@@ -1,7 +1,12 @@
-//! `docs/FAILURES.md` and `docs/MESSAGES.md` are made from the contract, so that they cannot say something else. Run with `UPDATE_DOCS=1` to
-//! write them anew.
+//! `docs/FAILURES.md`, `docs/MESSAGES.md` and `docs/conformance/` are made from the contract, so that they cannot say something else. Run with
+//! `UPDATE_DOCS=1` to write them anew.
 
 #![expect(clippy::expect_used, reason = "samples that are not valid are a mistake in this file")]
+
+#[path = "documents/agents.rs"]
+mod agents;
+#[path = "documents/moves.rs"]
+mod moves;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,11 +15,12 @@ use honk_protocol::dead::DeadLetter;
 use honk_protocol::event::OnboardEvent;
 use honk_protocol::job::JobMessage;
 use honk_protocol::live::Progress;
+use honk_protocol::log::{LOG_VERSION, LogChunk, LogLine, LogStream, MAX_LINE_BYTES};
 use honk_protocol::name::{PoolName, RunId, WorkflowHash};
 use honk_protocol::notice::{DATASET_MIGRATED, Migrated, NOTICE_SOURCE, Notice};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{EventRef, Fault, Fence, NewRun, Outputs, Run, RunEvent, WorkflowRef};
-use honk_protocol::subject::{self, DeadSubject, JobSubject, LiveSubject};
+use honk_protocol::subject::{self, DeadSubject, JobSubject, LiveSubject, LogSubject};
 use honk_protocol::topology::{self, Settings, Topology};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -46,8 +52,17 @@ fn messages_are_documented_as_the_contract_has_them() {
     samples.jobs(&mut text);
     samples.dead_letters(&mut text);
     samples.rest(&mut text);
+    samples.logs(&mut text);
+    wishes(&mut text);
+    bundles(&mut text);
     streams(&mut text);
+    text.push_str(&agents::text(&samples.record));
     compare("MESSAGES.md", &text);
+}
+
+#[test]
+fn the_moves_that_agents_are_compared_with_are_the_contracts_own() {
+    compare("conformance/moves.json", &moves::page());
 }
 
 struct Samples {
@@ -63,10 +78,11 @@ impl Samples {
             dataset: "my-dataset".parse().expect("dataset"),
             workflow: None,
             time: None,
+            input: serde_json::Map::new(),
         };
         let job = |name: &str, needs: &[&str]| {
             let needs = needs.iter().map(|need| need.parse().expect("job")).collect();
-            (name.parse().expect("job"), PoolName::built_in(name).expect("built in"), needs)
+            (name.parse().expect("job"), PoolName::built_in(name).expect("built in"), needs).into()
         };
         let new = NewRun {
             id: event.run_id(),
@@ -77,6 +93,9 @@ impl Samples {
             },
             event: EventRef { source: event.source.clone(), id: event.id.clone() },
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+            input: serde_json::Map::new(),
+            limit_ms: None,
+            gate: None,
             jobs: vec![job("validate", &[]), job("migrate", &["validate"]), job("notify", &["migrate"])],
         };
         let at: Timestamp = "2026-11-21T22:00:00Z".parse().expect("time");
@@ -178,6 +197,40 @@ impl Samples {
         );
     }
 
+    fn logs(&self, text: &mut String) {
+        let at = self.record.created_at;
+        let line = |stream, text: &str| LogLine { at, stream, text: text.into(), continued: false };
+        let chunk = LogChunk {
+            v: LOG_VERSION,
+            attempt: 1,
+            agent: "validate@host:7".into(),
+            step: 2,
+            title: "Check the schema".into(),
+            lines: vec![
+                line(LogStream::Stdout, "12 columns"),
+                line(LogStream::Stderr, "warning: no key"),
+                line(LogStream::Agent, "ended with exit status 1"),
+            ],
+        };
+        let job = "validate".parse().expect("job");
+        let subject = LogSubject { run: self.record.id.clone(), job, generation: 1, attempt: 1 };
+        section(
+            text,
+            "Log",
+            &format!(
+                "`honk.log.<run>.<job>.<generation>.<attempt>` (such as `{subject}`), stream `{}`: what the steps of one delivery of a job print, in \
+                 order, several lines\na message. An agent publishes while the step runs, and has the server's acknowledgement of every line before it \
+                 settles the delivery. A line has at most\n{MAX_LINE_BYTES} bytes; a longer one comes as several, each but the last with \
+                 `\"continued\": true`. `attempt` counts over all dispatches of the job, from 1; `step` is\nthe step's place in the workflow, from 1. \
+                 `stream` is `stdout`, `stderr`, or `agent` for the agent's own words about the step. Lines are kept for {} days, and\nfewer if the \
+                 stream is full:\n\n{}",
+                topology::LOGS,
+                topology::KEEP_LOGS.as_secs() / 86_400,
+                json(&serde_json::to_value(chunk).expect("JSON")),
+            ),
+        );
+    }
+
     fn rest(&self, text: &mut String) {
         let progress = Progress {
             attempt: 1,
@@ -231,6 +284,36 @@ impl Samples {
     }
 }
 
+fn wishes(text: &mut String) {
+    section(
+        text,
+        "Wishes",
+        &format!(
+            "Bucket `{}`. `run.<run>` is `\"hold\"` (begin no job of it) or `\"end\"` (stop what runs of it); every agent follows these. While \
+             `workflow.<workflow>` is there,\nno run of the workflow begins.\n\nA run record with a `gate` is created `waiting` and begun by intake \
+             alone. Whoever finds that its dataset is free writes its ticket `start.<run>` (`run`, `dataset`,\n`workflow`, `created_at`, and \
+             `group` if its gate has one) instead of promoting it; so does whoever finds a waiting run without a gate whose workflow is held. \
+             Whoever ends\na run whose gate has a group removes it from `group.<key>` (`holder`, `waiter`) by compare-and-set, and removes the key \
+             when neither is left. `rate.<workflow>` and\n`tick.<workflow>.<n>` are intake's own.",
+            topology::CONTROL,
+        ),
+    );
+}
+
+fn bundles(text: &mut String) {
+    section(
+        text,
+        "Bundle",
+        &format!(
+            "The files that a workflow was registered with, as one object of the object store `{0}` (stream `OBJ_{0}`), whose name is the SHA-256 of its \
+             bytes in\nhexadecimal digits. The workflow's version, key `hash.<hash>` of the bucket `{1}`, names it as `bundle.hash`, and the paths of its \
+             files as `bundle.files`.\nIt is stored before the version that names it, so that whoever has the version finds it.",
+            topology::BUNDLES,
+            topology::WORKFLOWS,
+        ),
+    );
+}
+
 fn streams(text: &mut String) {
     let topology = Topology::new(&Settings::default());
     let mut table = String::from("| stream or bucket | subjects | consumers | for |\n|---|---|---|---|\n");
@@ -249,6 +332,10 @@ fn streams(text: &mut String) {
     }
     for bucket in &topology.buckets {
         writeln!(table, "| `KV_{0}` | `$KV.{0}.>` | | {1} |", bucket.name, bucket.description)
+            .expect("a string takes text");
+    }
+    for store in &topology.object_stores {
+        writeln!(table, "| `OBJ_{0}` | `$O.{0}.C.>`, `$O.{0}.M.>` | | {1} |", store.name, store.description)
             .expect("a string takes text");
     }
     section(text, "Streams and buckets", &table);

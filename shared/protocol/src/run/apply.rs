@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Failure, Fence, Job, JobState, Outputs, Run, RunState};
+use super::{Failure, Fan, Fence, Job, JobState, Outputs, Run, RunState};
 use crate::name::{JobName, PoolName, RunId};
 
 /// A fact about a run.
@@ -44,6 +44,8 @@ pub enum RunEvent {
         fence: Fence,
         /// Why.
         failure: Failure,
+        /// Whether the attempt is one of those that the workflow grants; not if the job itself asked to be tried again.
+        counts: bool,
     },
     /// An attempt succeeded.
     Completed {
@@ -54,7 +56,30 @@ pub enum RunEvent {
         /// What it left.
         outputs: Outputs,
     },
-    /// The job is dead-lettered.
+    /// The job's own condition does not hold: it is not done.
+    Skipped {
+        /// The job.
+        job: JobName,
+        /// Which attempt.
+        fence: Fence,
+    },
+    /// The job's matrix was read: its items are what is to be done.
+    FannedOut {
+        /// The job.
+        job: JobName,
+        /// Which attempt.
+        fence: Fence,
+        /// How many items, and how.
+        fan: Fan,
+    },
+    /// The run is paused, and this attempt was not begun.
+    Shelved {
+        /// The job.
+        job: JobName,
+        /// Which attempt.
+        fence: Fence,
+    },
+    /// The job is dead-lettered; one whose failure is tolerated has failed.
     Died {
         /// The job.
         job: JobName,
@@ -80,6 +105,19 @@ pub enum RunEvent {
         /// The dispatch that was lost.
         generation: u32,
     },
+    /// A person gives the run up, or a newer one of its group takes its place.
+    Cancelled,
+    /// The run took longer than it may.
+    Expired,
+    /// A person wants nothing new to start in the run.
+    Paused,
+    /// A person wants it to go on.
+    Resumed,
+    /// A person wants the finished run done again.
+    Retried {
+        /// Only what did not succeed, and what depends on it.
+        failed_only: bool,
+    },
 }
 
 /// What must be done after the record is written. Doing it twice is harmless.
@@ -98,6 +136,12 @@ pub enum Effect {
     Promote(RunId),
     /// Tell who watches that the run came to its end.
     Finished,
+}
+
+impl Effect {
+    pub(super) fn dispatch(job: &Job) -> Self {
+        Self::Dispatch { job: job.name.clone(), pool: job.pool.clone(), generation: job.generation }
+    }
 }
 
 /// Why an event does not move a record.
@@ -125,9 +169,28 @@ impl Run {
         let mut run = self.clone();
         run.advance(event, now)?;
         run.updated_at = now;
-        let before = self.due();
-        let effects = run.due().into_iter().filter(|effect| !before.contains(effect)).collect();
+        let effects = run.due_since(self);
         Ok((run, effects))
+    }
+
+    /// What is due by now and was not by the record `before`, which has the same jobs in the same order.
+    fn due_since(&self, before: &Self) -> Vec<Effect> {
+        let is_new = |job: &Job, was: Option<&Job>| {
+            job.is_due() && !was.is_some_and(|was| was.is_due() && was.generation == job.generation)
+        };
+        let mut due = Vec::new();
+        for (job, was) in self.jobs.iter().zip(&before.jobs) {
+            if is_new(job, Some(was)) {
+                due.push(Effect::dispatch(job));
+            }
+            let items = job.items.iter().enumerate();
+            due.extend(
+                items.filter(|(i, item)| is_new(item, was.items.get(*i))).map(|(_, item)| Effect::dispatch(item)),
+            );
+        }
+        let ended = before.ending();
+        due.extend(self.ending().into_iter().filter(|effect| !ended.contains(effect)));
+        due
     }
 
     fn advance(&mut self, event: &RunEvent, now: Timestamp) -> Result<(), Refusal> {
@@ -141,8 +204,9 @@ impl Run {
                 job.handed_back += 1;
                 Ok(())
             }
-            RunEvent::Retrying { job, fence, failure } => {
+            RunEvent::Retrying { job, fence, failure, counts } => {
                 let job = self.attempted(job, *fence)?;
+                job.handed_back += u32::from(!counts);
                 job.failure = Some(failure.clone());
                 Ok(())
             }
@@ -150,12 +214,18 @@ impl Run {
                 let job = self.attempted(job, *fence)?;
                 job.end(JobState::Success, now);
                 job.outputs.clone_from(outputs);
+                if job.name.item_number().is_some() {
+                    job.shorten();
+                }
                 self.settle_graph(now);
                 Ok(())
             }
+            RunEvent::Skipped { job, fence } => self.skip(job, *fence, now),
+            RunEvent::FannedOut { job, fence, fan } => self.fan_out(job, *fence, *fan, now),
+            RunEvent::Shelved { job, fence } => self.shelve(job, *fence, now),
             RunEvent::Died { job, fence, failure } => {
                 let job = self.attempted(job, *fence)?;
-                job.end(JobState::Dead, now);
+                job.end(if job.tolerated { JobState::Failed } else { JobState::Dead }, now);
                 job.failure = Some(failure.clone());
                 self.settle_graph(now);
                 Ok(())
@@ -163,12 +233,18 @@ impl Run {
             RunEvent::Replayed { job } => self.replay(job, now),
             RunEvent::Discarded { job } => self.discard(job),
             RunEvent::Lost { job, generation } => self.lose(job, *generation),
+            RunEvent::Cancelled => self.give_up(RunState::Cancelled, now),
+            RunEvent::Expired => self.give_up(RunState::Timeout, now),
+            RunEvent::Paused => self.pause(),
+            RunEvent::Resumed => self.resume(now),
+            RunEvent::Retried { failed_only } => self.retry(*failed_only, now),
         }
     }
 
     fn promote(&mut self, now: Timestamp) -> Result<(), Refusal> {
         match self.state {
             RunState::Waiting => {
+                self.begun_at = Some(now);
                 self.begin(now);
                 Ok(())
             }
@@ -219,14 +295,26 @@ impl Run {
         let job = self.job_mut(name)?;
         match job.state {
             JobState::Dead => {
-                job.dispatch_again();
-                self.reopen_dependents();
-                self.settle_graph(now);
+                self.revive(name)?;
+                // Of a run that was given up, replaying one job takes up the others too.
+                self.jobs.iter_mut().filter(|job| job.state == JobState::Cancelled).for_each(|job| job.reopen(true));
+                self.reopen_dependents(&name.parent().unwrap_or_else(|| name.clone()));
+                self.go_on(now);
                 Ok(())
             }
             JobState::Ready | JobState::Running if job.generation > 1 => Err(Refusal::Already),
+            JobState::Fanned => Err(Refusal::Already),
             state => Err(Refusal::NotAllowed { run, job: Some(state) }),
         }
+    }
+
+    fn skip(&mut self, name: &JobName, fence: Fence, now: Timestamp) -> Result<(), Refusal> {
+        if self.job_mut(name)?.state == JobState::Skipped {
+            return Err(Refusal::Already);
+        }
+        self.attempted(name, fence)?.end(JobState::Skipped, now);
+        self.settle_graph(now);
+        Ok(())
     }
 
     fn discard(&mut self, name: &JobName) -> Result<(), Refusal> {
@@ -235,6 +323,11 @@ impl Run {
         match job.state {
             JobState::Dead => {
                 job.state = JobState::Failed;
+                job.items
+                    .iter_mut()
+                    .filter(|item| item.state == JobState::Dead)
+                    .for_each(|item| item.state = JobState::Failed);
+                self.recount(name);
                 Ok(())
             }
             JobState::Failed => Err(Refusal::Already),
@@ -252,7 +345,7 @@ impl Run {
     }
 
     /// The job, if `fence` is not older than what is on record; the attempt is recorded.
-    fn attempted(&mut self, name: &JobName, fence: Fence) -> Result<&mut Job, Refusal> {
+    pub(super) fn attempted(&mut self, name: &JobName, fence: Fence) -> Result<&mut Job, Refusal> {
         let known = self.job_mut(name)?.fence();
         if fence < known {
             return Err(Refusal::Fenced(known));
@@ -268,17 +361,22 @@ impl Run {
         let job = self.job_mut(name)?;
         match job.state {
             JobState::Ready | JobState::Running if run == RunState::Running => Ok(job),
-            JobState::Success | JobState::Dead | JobState::Failed | JobState::Cancelled => Err(Refusal::Already),
+            JobState::Fanned | JobState::Success | JobState::Dead | JobState::Failed => Err(Refusal::Already),
             state => Err(Refusal::NotAllowed { run, job: Some(state) }),
         }
     }
 
-    fn job_mut(&mut self, name: &JobName) -> Result<&mut Job, Refusal> {
+    pub(super) fn job_mut(&mut self, name: &JobName) -> Result<&mut Job, Refusal> {
         let refusal = self.not_allowed(None);
-        self.jobs.iter_mut().find(|job| job.name == *name).ok_or(refusal)
+        let parent = name.parent();
+        let job = self.jobs.iter_mut().find(|job| job.name == *parent.as_ref().unwrap_or(name)).ok_or(refusal)?;
+        match parent {
+            None => Ok(job),
+            Some(_) => job.items.iter_mut().find(|item| item.name == *name).ok_or(refusal),
+        }
     }
 
-    fn not_allowed(&self, job: Option<JobState>) -> Refusal {
+    pub(super) fn not_allowed(&self, job: Option<JobState>) -> Refusal {
         Refusal::NotAllowed { run: self.state, job }
     }
 }
@@ -293,7 +391,7 @@ impl Job {
         Ok(())
     }
 
-    fn end(&mut self, state: JobState, now: Timestamp) {
+    pub(super) fn end(&mut self, state: JobState, now: Timestamp) {
         self.state = state;
         self.finished_at = Some(now);
     }

@@ -103,7 +103,12 @@ impl Play {
             let first = Fence { generation, attempt: 1 };
             self.apply(&RunEvent::Started { job: job.clone(), fence: first, agent: "agent".into() });
             let fence = Fence { generation, attempt: 2 };
-            self.apply(&RunEvent::Retrying { job: job.clone(), fence: first, failure: failure(Fault::Error) });
+            self.apply(&RunEvent::Retrying {
+                job: job.clone(),
+                fence: first,
+                failure: failure(Fault::Error),
+                counts: true,
+            });
             if plan.dying[index] && generation == 1 {
                 self.apply(&RunEvent::Died { job, fence, failure: failure(Fault::Failure) });
             } else {
@@ -158,11 +163,12 @@ proptest! {
         let mut play = plan.start();
         let started = play.due.len();
         let (waiting, effects) = {
-            let needs: Vec<(JobName, PoolName, Vec<JobName>)> =
-                play.run.jobs.iter().map(|job| (job.name.clone(), job.pool.clone(), job.needs.clone())).collect();
+            let needs: Vec<NewJob> =
+                play.run.jobs.iter().map(|job| (job.name.clone(), job.pool.clone(), job.needs.clone()).into()).collect();
             let new = NewRun {
                 id: play.run.id.clone(), dataset: play.run.dataset.clone(), workflow: play.run.workflow.clone(),
-                event: play.run.event.clone(), trace: String::new(), jobs: needs,
+                event: play.run.event.clone(), trace: String::new(), input: serde_json::Map::new(), limit_ms: None, jobs: needs,
+ gate: None,
             };
             Run::create(new, true, NOW)
         };
