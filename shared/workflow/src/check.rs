@@ -1,18 +1,39 @@
 //! The tree of a workflow's text to a [`Workflow`], reporting every fault on the way. A check that finds one goes on with
 //! whatever default lets it find the next; what it returns is used only if nothing was reported.
 
+mod concurrency;
+mod condition;
 mod fields;
+mod include;
 mod job;
 mod lint;
 mod needs;
 mod policy;
+mod rate;
+mod references;
+mod schedule;
 mod step;
+mod strategy;
 mod trigger;
 mod values;
 mod workflow;
 
 use crate::diagnostic::{Diagnostic, Pos, Report};
 use crate::{Parsed, Workflow, tree};
+
+/// The keys of every mapping, by the name that the schema has for it.
+#[cfg(test)]
+pub(crate) const KEYS: [(&str, &[&str]); 9] = [
+    ("WorkflowFile", &workflow::KEYS),
+    ("Triggers", &trigger::KEYS),
+    ("Trigger", &trigger::TRIGGER_KEYS),
+    ("ScheduleForm", &schedule::KEYS),
+    ("ConcurrencyFields", &concurrency::KEYS),
+    ("JobForm", &job::KEYS),
+    ("StrategyForm", &strategy::KEYS),
+    ("StepForm", &step::KEYS),
+    ("Backoff", &policy::BACKOFF_KEYS),
+];
 
 pub(crate) fn text(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let mut report = Report::default();

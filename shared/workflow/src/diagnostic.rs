@@ -1,9 +1,13 @@
 //! What is wrong with a workflow, where, and what to write instead. The path of the file is only known to whoever
 //! read it, so it is given when the diagnostic is shown.
 
+mod codes;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use self::codes::{CODES, Code};
 
 /// Whether a workflow with this fault is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,6 +50,7 @@ impl Pos {
 
 impl Diagnostic {
     pub(crate) fn error(code: &'static str, pos: Pos, message: impl Into<String>) -> Self {
+        debug_assert!(CODES.iter().any(|known| known.name == code), "{code} is not in the list of codes");
         let Pos { line, column } = pos;
         Self { code, severity: Severity::Error, line, column, message: message.into(), help: None }
     }
@@ -62,6 +67,12 @@ impl Diagnostic {
     /// The diagnostic as a compiler prints it, `PATH:LINE:COLUMN: error[CODE]: MESSAGE` and a line of help.
     pub const fn at<'a>(&'a self, path: &'a str) -> impl fmt::Display + 'a {
         Located { path, diagnostic: self }
+    }
+
+    /// For who takes warnings for errors.
+    #[must_use]
+    pub fn into_error(self) -> Self {
+        Self { severity: Severity::Error, ..self }
     }
 
     /// Whether the workflow is refused.
@@ -129,18 +140,10 @@ impl Report {
 
     /// The candidate that `word` was probably meant to be. Comparing with each is slow, so it ends when enough was found.
     pub(crate) fn similar<'a>(&self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-        // A name longer than any name is a slip of no name.
-        if self.found.len() >= Self::MAX || word.chars().nth(64).is_some() {
+        if self.found.len() >= Self::MAX {
             return None;
         }
-        let fold = |word: &str| word.to_lowercase().replace('_', "-");
-        let folded = fold(word);
-        candidates
-            .into_iter()
-            .map(|candidate| (likeness(&folded, &fold(candidate)), candidate))
-            .filter(|(score, _)| *score > 0.8)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map(|(_, candidate)| candidate)
+        similar(word, candidates)
     }
 
     pub(crate) const fn has_errors(&self) -> bool {
@@ -152,6 +155,22 @@ impl Report {
         self.found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         self.found
     }
+}
+
+/// The candidate that `word` was probably meant to be.
+pub(crate) fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A name longer than any name is a slip of no name.
+    if word.chars().nth(64).is_some() {
+        return None;
+    }
+    let fold = |word: &str| word.to_lowercase().replace('_', "-");
+    let folded = fold(word);
+    candidates
+        .into_iter()
+        .map(|candidate| (likeness(&folded, &fold(candidate)), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
 }
 
 /// From 0 to 1. A single slip is enough even in a short word, like `rnu` for `run`.

@@ -1,5 +1,28 @@
-//! Expressions in texts: `{{ input.NAME }}` is a value of the event's payload, `{{ 'TEXT' }}` is that text (to write
-//! two braces). A value is filled in once and never read again, so a value that looks like an expression stays text.
+//! Expressions in texts: `{{ input.NAME }}` is a value of the event's payload, `{{ 'TEXT' }}` is that text (to write two braces). A value is
+//! filled in once and never read again, so a value that looks like an expression stays text. What an expression may be is Jinja's
+//! expression language without anything that loops or repeats (`docs/decisions/expressions.md`).
+
+mod condition;
+mod error;
+mod expression;
+pub(crate) mod names;
+mod reference;
+mod scan;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+pub use self::condition::{Condition, Status};
+pub use self::error::{ExprError, RenderError};
+use self::expression::Functions;
+pub use self::expression::{Expression, Reference};
+pub use self::names::{FILTERS, TESTS};
+
+/// Bytes of one expression.
+pub const MAX_LENGTH: usize = 1_000;
+/// Bytes of what one expression, or one text with all its expressions, may become.
+pub const MAX_RESULT: usize = 256 * 1024;
 
 /// A text with its expressions read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,38 +31,9 @@ pub struct Template {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+enum Part {
     Text(String),
-    /// The path below `input`, like `dataset_name`.
-    Input(String),
-}
-
-/// Why a text's expressions cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExprError {
-    /// `{{` without `}}`.
-    #[error("the expression that begins with {} is not closed", crate::diagnostic::quote(.0))]
-    Unclosed(String),
-    /// Neither `input.NAME` nor a quoted text.
-    #[error("{} is not an expression that Honk knows", crate::diagnostic::quote(.0))]
-    Unknown(String),
-    /// `${{ … }}`, as GitHub writes it.
-    #[error("an expression begins with `{{{{`, not with `${{{{`")]
-    Dollar,
-}
-
-impl ExprError {
-    /// What to write instead.
-    pub const fn help(&self) -> &'static str {
-        match self {
-            Self::Unclosed(_) => "close it with `}}`; braces that are meant literally are written `{{ '{{' }}`",
-            Self::Unknown(_) => {
-                "write `{{ input.NAME }}`, NAME being a field of the event's payload, like `{{ input.dataset_name }}`; \
-                 braces that are meant literally are written `{{ '{{' }}`"
-            }
-            Self::Dollar => "remove the `$`",
-        }
-    }
+    Expression(Expression),
 }
 
 impl Template {
@@ -48,14 +42,14 @@ impl Template {
         let mut template = Self::default();
         let mut rest = text;
         while let Some((before, inside)) = rest.split_once("{{") {
-            before.chars().for_each(|c| template.push_char(c));
+            template.push_text(before);
             rest = template.push_expression(inside)?;
         }
-        rest.chars().for_each(|c| template.push_char(c));
+        template.push_text(rest);
         Ok(template)
     }
 
-    /// The text, if it has no inputs.
+    /// The text, if it has no expressions.
     pub fn literal(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [] => Some(""),
@@ -64,10 +58,62 @@ impl Template {
         }
     }
 
+    /// The expression, if there is nothing else but space around it.
+    pub fn lone(&self) -> Option<&Expression> {
+        let is_space = |part: &Part| matches!(part, Part::Text(text) if text.trim().is_empty());
+        let mut parts = self.parts.iter().filter(|part| !is_space(part));
+        match (parts.next(), parts.next()) {
+            (Some(Part::Expression(expression)), None) => Some(expression),
+            _ => None,
+        }
+    }
+
+    /// The expressions of the text, in its order.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Expression(expression) => Some(expression),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The text with every expression replaced by its value: a text as it is, anything else as JSON. `values` is an object of the roots
+    /// (`input`, `dataset`, …).
+    ///
+    /// # Errors
+    /// The first expression that has no value, or whose value is null, or that makes the text longer than [`MAX_RESULT`] bytes.
+    pub fn render(&self, values: &Value) -> Result<String, RenderError> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Expression(expression) => {
+                    text.push_str(&expression.text(values)?);
+                    if text.len() > MAX_RESULT {
+                        return Err(RenderError::TooLong(expression.shown()));
+                    }
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// As [`Template::render`], but one expression alone keeps its type, and may be null.
+    pub fn value(&self, values: &Value) -> Result<Value, RenderError> {
+        match self.lone() {
+            Some(expression) => expression.evaluate(values),
+            None => self.render(values).map(Value::from),
+        }
+    }
+
     pub(crate) fn push_char(&mut self, c: char) {
+        self.push_text(c.encode_utf8(&mut [0; 4]));
+    }
+
+    fn push_text(&mut self, more: &str) {
         match self.parts.last_mut() {
-            Some(Part::Text(text)) => text.push(c),
-            _ => self.parts.push(Part::Text(c.to_string())),
+            _ if more.is_empty() => {}
+            Some(Part::Text(text)) => text.push_str(more),
+            _ => self.parts.push(Part::Text(more.to_owned())),
         }
     }
 
@@ -76,111 +122,42 @@ impl Template {
         if matches!(self.parts.last(), Some(Part::Text(text)) if text.ends_with('$')) {
             return Err(ExprError::Dollar);
         }
-        let (part, after) = expression(inside)?;
-        match part {
-            Part::Text(literal) => literal.chars().for_each(|c| self.push_char(c)),
-            Part::Input(_) => self.parts.push(part),
+        let end = scan::end(inside).ok_or_else(|| {
+            ExprError::Unclosed(format!("{{{{{}", inside.lines().next().unwrap_or_default().trim_end()))
+        })?;
+        let expression = Expression::parse(&inside[..end], Functions::None)?;
+        match expression.constant() {
+            Some(Value::String(text)) => self.push_text(&text),
+            _ => self.parts.push(Part::Expression(expression)),
         }
-        Ok(after)
-    }
-
-    /// The inputs that the text uses, each as its path below `input`.
-    pub fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Input(path) => Some(path.as_str()),
-            Part::Text(_) => None,
-        })
-    }
-
-    /// The text with every input replaced by what `lookup` answers for its path.
-    ///
-    /// # Errors
-    /// The first path for which it answers `None`.
-    pub fn render(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-        let mut text = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Input(path) => text.push_str(&lookup(path).ok_or_else(|| path.clone())?),
-            }
-        }
-        Ok(text)
+        Ok(&inside[end + 2..])
     }
 }
 
-fn expression(inside: &str) -> Result<(Part, &str), ExprError> {
-    let start = inside.trim_start();
-    let unclosed = || ExprError::Unclosed(format!("{{{{{}", inside.lines().next().unwrap_or_default().trim_end()));
-    if let Some(quoted) = start.strip_prefix('\'') {
-        let (literal, after) = quoted.split_once('\'').ok_or_else(unclosed)?;
-        let after = after.trim_start().strip_prefix("}}").ok_or_else(unclosed)?;
-        return Ok((Part::Text(literal.to_owned()), after));
-    }
-    let (body, after) = start.split_once("}}").ok_or_else(unclosed)?;
-    if body.contains("{{") {
-        return Err(unclosed());
-    }
-    let body = body.trim();
-    match body.strip_prefix("input.") {
-        Some(path) if path.split('.').all(is_field) => Ok((Part::Input(path.to_owned()), after)),
-        _ => Err(ExprError::Unknown(format!("{{{{ {body} }}}}"))),
+impl Expression {
+    /// Its value, if it is the same whatever the values are.
+    pub(crate) fn constant(&self) -> Option<Value> {
+        if self.references().is_empty() { self.evaluate(&Value::Null).ok() } else { None }
     }
 }
 
-fn is_field(name: &str) -> bool {
-    let first = |b: &u8| b.is_ascii_alphabetic() || *b == b'_';
-    name.as_bytes().first().is_some_and(first) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+/// The inputs of an action with their expressions replaced: in every text at every level, where one expression alone keeps its type.
+///
+/// # Errors
+/// The first expression that has no value.
+pub fn fill(with: &BTreeMap<String, Value>, values: &Value) -> Result<BTreeMap<String, Value>, RenderError> {
+    with.iter().map(|(name, value)| Ok((name.clone(), fill_value(value, values)?))).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn render(text: &str, value: &str) -> String {
-        Template::parse(text).expect("is a template").render(|_| Some(value.to_owned())).expect("has its value")
-    }
-
-    #[test]
-    fn values_are_filled_in_once() {
-        assert_eq!(render("a {{ input.x }} b{{input.y.z}}", "V"), "a V bV");
-        assert_eq!(render("{{ input.x }}", "{{ input.x }}"), "{{ input.x }}");
-        assert_eq!(render("--format '{{ '{{.Id}}' }}'", "V"), "--format '{{.Id}}'");
-        assert_eq!(render("a } b }} c { d", "V"), "a } b }} c { d");
-    }
-
-    #[test]
-    fn a_missing_value_is_named() {
-        let template = Template::parse("{{ input.x }}{{ input.y }}").expect("is a template");
-        assert_eq!(template.inputs().collect::<Vec<_>>(), ["x", "y"]);
-        assert_eq!(template.render(|path| (path == "x").then(String::new)), Err("y".to_owned()));
-    }
-
-    #[test]
-    fn what_is_no_expression_is_refused_with_its_reason() {
-        use ExprError::{Dollar, Unclosed, Unknown};
-        for (text, error) in [
-            ("a {{ input.x b\nc", Unclosed("{{ input.x b".to_owned())),
-            ("{{ input.x {{ input.y }}", Unclosed("{{ input.x {{ input.y }}".to_owned())),
-            ("{{ 'x }}", Unclosed("{{ 'x }}".to_owned())),
-            ("{{ github.actor }}", Unknown("{{ github.actor }}".to_owned())),
-            ("{{ input. }}", Unknown("{{ input. }}".to_owned())),
-            ("{{ input }}", Unknown("{{ input }}".to_owned())),
-            ("{{}}", Unknown("{{  }}".to_owned())),
-            ("${{ input.x }}", Dollar),
-        ] {
-            assert_eq!(Template::parse(text), Err(error), "{text}");
+/// One value as [`fill`] fills it.
+pub fn fill_value(value: &Value, values: &Value) -> Result<Value, RenderError> {
+    match value {
+        Value::String(text) => Template::parse(text)?.value(values),
+        Value::Array(items) => items.iter().map(|item| fill_value(item, values)).collect(),
+        Value::Object(fields) => {
+            let filled = fields.iter().map(|(name, value)| Ok((name.clone(), fill_value(value, values)?)));
+            filled.collect::<Result<Map<_, _>, RenderError>>().map(Value::Object)
         }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_it_panic_and_text_without_braces_stays_itself(text in ".{0,40}", braces in "[{}' a.$input]{0,40}") {
-            prop_assert!(Template::parse(&braces).is_ok() || !braces.is_empty());
-            if !text.contains("{{") {
-                prop_assert_eq!(render(&text, "V"), text);
-            }
-        }
+        other => Ok(other.clone()),
     }
 }

@@ -11,11 +11,15 @@ pub mod expr;
 mod graph;
 pub mod model;
 mod scalar;
+pub mod schema;
 mod tree;
 pub mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use model::{FromJsonError, Job, Run, Step, StepAction, Trigger, Workflow};
+pub use model::{
+    BundleRef, Concurrency, FromJsonError, Job, Rate, Run, Schedule, ScheduleError, Step, StepAction, Strategy,
+    Trigger, Workflow,
+};
 
 /// What a text without errors holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +28,19 @@ pub struct Parsed {
     pub workflow: Workflow,
     /// What is allowed but probably not meant, in the order of the text.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    /// For who wants no questionable workflow either.
+    ///
+    /// # Errors
+    /// The warnings, as errors.
+    pub fn strict(self) -> Result<Self, Vec<Diagnostic>> {
+        if self.warnings.is_empty() {
+            return Ok(self);
+        }
+        Err(self.warnings.into_iter().map(Diagnostic::into_error).collect())
+    }
 }
 
 /// Reads and checks the YAML of a workflow.

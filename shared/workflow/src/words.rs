@@ -81,7 +81,8 @@ mod tests {
 
     fn words(command: &str, value: &str) -> Vec<String> {
         let words = split(command).expect("can be split");
-        words.iter().map(|word| word.render(|_| Some(value.to_owned())).expect("has its value")).collect()
+        let values = serde_json::json!({"input": {"x": value}});
+        words.iter().map(|word| word.render(&values).expect("has its value")).collect()
     }
 
     #[test]
@@ -105,6 +106,8 @@ mod tests {
             assert_eq!(words(command, "'; rm -rf ~ #"), ["m", "-d", "'; rm -rf ~ #.y"], "{command}");
         }
         assert_eq!(words("docker --format '{{ '{{.Id}}' }}'", ""), ["docker", "--format", "{{.Id}}"]);
+        // Whatever quotes and spaces are in the expression itself, they are not the command's.
+        assert_eq!(words("m {{ input['x'] ~ ' \"b' }} c", "a '"), ["m", "a ' \"b", "c"]);
     }
 
     #[test]

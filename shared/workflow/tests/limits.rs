@@ -82,6 +82,16 @@ fn jobs_and_steps_are_counted() {
 }
 
 #[test]
+fn schedules_are_counted() {
+    let text = |count: usize| {
+        let all = vec!["{cron: '@daily'}"; count].join(", ");
+        format!("name: w\non: {{schedule: [{all}]}}\njobs: {{a: {{steps: [run: x]}}}}\n")
+    };
+    assert_eq!(parse(&text(16)).expect("is a workflow").workflow.on.schedule.len(), 16);
+    assert_eq!(codes(&text(17)), ["schedule"]);
+}
+
+#[test]
 fn ten_thousand_nodes_are_enough() {
     assert_eq!(codes(&format!("[{}]", "x,".repeat(10_000))), ["too-large"]);
 }

@@ -49,6 +49,7 @@ jobs:
   notify:
     steps:
       - run: python tell.py
+timeout: 1h
 ";
     let parsed = parse(text).expect("is a workflow");
     let [warning] = parsed.warnings.as_slice() else { panic!("one warning: {:?}", parsed.warnings) };
@@ -63,8 +64,10 @@ jobs:
         panic!("a command")
     };
     let words = honk_workflow::words::split(command).expect("was checked");
-    let argv: Vec<_> =
-        words.iter().map(|word| word.render(|_| Some("a b'; #".to_owned())).expect("is there")).collect();
+    let argv: Vec<_> = words
+        .iter()
+        .map(|word| word.render(&json!({"input": {"dataset_name": "a b'; #"}})).expect("is there"))
+        .collect();
     assert_eq!(argv, ["python", "move.py", "--dataset", "a b'; #"]);
 }
 
@@ -115,6 +118,19 @@ fn jobs_inherit_from_the_workflow_and_say_otherwise() {
     assert_eq!(copy.retry, RetryPolicy { retry_count: 0, initial_ms: 500, factor: 1.5, max_ms: 600_000 });
     let needs: Vec<_> = job(&workflow, "validate").needs.iter().map(JobName::as_str).collect();
     assert_eq!(needs, ["copy", "check"]);
+}
+
+#[test]
+fn exit_statuses_that_reject_are_the_innermost_ones() {
+    let text = "name: w\non: dataset_onboard\ndeadline: 2d\ninclude: lib/**\nreject_codes: [64, 2]\njobs:\n  a:\n    steps:\n      - run: x\n      - run: y\n        reject_codes: []\n  b:\n    if: always()\n    continue-on-error: true\n    reject_codes: 3\n    steps: [run: z]\n";
+    let workflow = workflow(text);
+    assert_eq!((workflow.deadline_ms, workflow.include.as_slice()), (Some(172_800_000), &["lib/**".to_owned()][..]));
+    let (a, b) = (job(&workflow, "a"), job(&workflow, "b"));
+    assert_eq!(a.reject_codes(&a.steps[0]), [2, 64]);
+    assert!(a.reject_codes(&a.steps[1]).is_empty());
+    assert_eq!(b.reject_codes(&b.steps[0]), [3]);
+    assert!((b.regardless() && b.continue_on_error) && !(a.regardless() || a.continue_on_error));
+    assert_eq!(Workflow::from_json(&workflow.to_json()).expect("reads back"), workflow);
 }
 
 #[test]

@@ -4,27 +4,25 @@ use crate::diagnostic::{Diagnostic, Pos, Report, list, quote};
 use crate::tree::{Entry, Kind, Node};
 
 /// Keys that people bring from elsewhere, with what to write here.
-const ELSEWHERE: [(&str, &str); 23] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("<<", "there are no merge keys; repeat an alias per key instead, like `env: *shared`"),
     ("action", "write `uses: honk/migrate`"),
     ("args", "write `with:` below `uses`, or put the arguments into `run`"),
     ("cmd", "write `run:`"),
     ("command", "write `run:`"),
-    ("concurrency", "a dataset has one live run at a time anyway; remove the key"),
-    ("continue-on-error", "a job whose step fails has failed; remove the key"),
+    ("continue_on_error", "write `continue-on-error:`"),
     ("depends_on", "write `needs:`"),
     ("depends-on", "write `needs:`"),
     ("dependsOn", "write `needs:`"),
     ("id", "steps have no ids; remove the key, or write `name:`"),
-    ("if", "there are no conditions; remove the key"),
     ("inputs", "write `with:` below `uses`; the event's fields are `{{ input.NAME }}` without being declared"),
+    ("matrix", "write `strategy:` and below it `matrix:`"),
     ("permissions", "what an agent may do is its own configuration; remove the key"),
     ("pool", "write `runs-on:`"),
     ("retries", "write `retry_count:`"),
-    ("schedule", "write `on: dataset_onboard`, and publish that event on a schedule"),
+    ("schedule", "write `on:` and below it `schedule:`"),
     ("script", "write `run:` with `shell: bash`"),
     ("secrets", "secrets are in the environment of the agents; remove the key"),
-    ("strategy", "a job runs once for each run's dataset; remove the key"),
     ("timeout-minutes", "write `timeout:` with a unit, like `timeout: 30m`"),
     ("timeout_minutes", "write `timeout:` with a unit, like `timeout: 30m`"),
     ("working-directory", "each job has a working directory of its own; remove the key"),
@@ -60,7 +58,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
-        self.entries.iter().find(|entry| entry.key.text == key)
+        Self::of(self.entries, key)
+    }
+
+    /// The entry of this key among others.
+    pub(super) fn of(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
+        entries.iter().find(|entry| entry.key.text == key)
     }
 
     /// Whether a key is missing and not just misspelt, which was reported.

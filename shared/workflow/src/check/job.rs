@@ -2,15 +2,29 @@
 
 use honk_protocol::name::{JobName, PoolName};
 
+use super::condition::{condition, continue_on_error};
 use super::fields::Fields;
 use super::policy::Policy;
 use super::values::{environment, text_of};
-use super::{fields, step};
+use super::{fields, step, strategy};
 use crate::diagnostic::{Diagnostic, Pos, Report, quote};
 use crate::model::{Job, Step};
 use crate::tree::{Entry, Key, Kind};
 
-const KEYS: [&str; 8] = ["name", "needs", "runs-on", "steps", "env", "retry_count", "timeout", "backoff"];
+pub(super) const KEYS: [&str; 12] = [
+    "name",
+    "needs",
+    "if",
+    "runs-on",
+    "strategy",
+    "steps",
+    "env",
+    "retry_count",
+    "timeout",
+    "backoff",
+    "reject_codes",
+    "continue-on-error",
+];
 const MAX_STEPS: usize = 64;
 
 /// Everything but `needs`, which is a matter of all jobs together.
@@ -20,7 +34,10 @@ pub(super) fn check(entry: &Entry, defaults: &Policy, report: &mut Report) -> Op
     let fields = Fields::read(&entry.value, &what, &KEYS, report)?;
     let title = fields.get("name").and_then(|title| text_of(title, report)).map(str::to_owned);
     let pool = pool(&entry.key, fields.get("runs-on"), report);
-    let Policy { retry, timeout_ms } = defaults.overlaid(&fields, report);
+    let Policy { retry, timeout_ms, reject_codes } = defaults.overlaid(&fields, report);
+    let condition = condition(&fields, report);
+    let continue_on_error = continue_on_error(&fields, report);
+    let strategy = fields.get("strategy").and_then(|entry| strategy::check(entry, report));
     let env = environment(fields.get("env"), report);
     let steps = if fields.lacks("steps") {
         report.push(no_steps(&entry.key, entry.key.pos));
@@ -28,7 +45,20 @@ pub(super) fn check(entry: &Entry, defaults: &Policy, report: &mut Report) -> Op
     } else {
         fields.get("steps").map(|steps| check_steps(&entry.key, steps, &pool, report)).unwrap_or_default()
     };
-    Some(Job { name: name?, title, needs: Vec::new(), pool, steps, retry, timeout_ms, env })
+    Some(Job {
+        name: name?,
+        title,
+        needs: Vec::new(),
+        condition,
+        continue_on_error,
+        strategy,
+        pool,
+        steps,
+        retry,
+        timeout_ms,
+        reject_codes,
+        env,
+    })
 }
 
 pub(super) fn name(key: &Key, report: &mut Report) -> Option<JobName> {

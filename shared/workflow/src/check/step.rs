@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use honk_protocol::name::PoolName;
 use serde_json::Value;
 
+use super::condition::{condition, continue_on_error};
 use super::fields::{Fields, mapping, wrong_type};
+use super::policy::reject_codes;
 use super::values::{bad_expression, check_nul, environment, json, text_of};
 use crate::diagnostic::{Diagnostic, Pos, Report, list, quote};
+use crate::expr::names::ROOTS;
 use crate::expr::{ExprError, Template};
 use crate::model::{Run, Step, StepAction};
 use crate::tree::{Entry, Kind, Node};
 use crate::words::{self, WordsError};
 
-const KEYS: [&str; 6] = ["name", "uses", "with", "run", "shell", "env"];
+pub(super) const KEYS: [&str; 9] =
+    ["name", "if", "uses", "with", "run", "shell", "env", "reject_codes", "continue-on-error"];
 /// Words that mean something to a shell, and nothing without one.
 const SHELL_WORDS: [&str; 9] = ["|", "||", "&&", ";", "&", ">", ">>", "<", "2>&1"];
 /// Programs that take code as an argument after `-c` or `-e`.
@@ -24,6 +28,9 @@ pub(super) fn check(node: &Node, pool: &PoolName, report: &mut Report) -> Option
     let fields = Fields::read(node, "a step", &KEYS, report)?;
     let name = fields.get("name").and_then(|name| text_of(name, report)).map(str::to_owned);
     let env = environment(fields.get("env"), report);
+    let condition = condition(&fields, report);
+    let continue_on_error = continue_on_error(&fields, report);
+    let reject_codes = fields.get("reject_codes").and_then(|entry| reject_codes(entry, report));
     let action = match (fields.get("uses"), fields.get("run")) {
         (Some(entry), None) => uses(entry, &fields, pool, report)?,
         (None, Some(entry)) => run(entry, &fields, report)?,
@@ -39,7 +46,7 @@ pub(super) fn check(node: &Node, pool: &PoolName, report: &mut Report) -> Option
             return None;
         }
     };
-    Some(Step { name, action, env })
+    Some(Step { name, condition, continue_on_error, action, reject_codes, env })
 }
 
 fn uses(entry: &Entry, fields: &Fields<'_>, pool: &PoolName, report: &mut Report) -> Option<StepAction> {
@@ -63,11 +70,7 @@ fn inputs(with: &Entry, report: &mut Report) -> BTreeMap<String, Value> {
 
 /// An action is `OWNER/NAME`; Honk's own bear the names of the built-in pools, whose agents bring them.
 fn check_action(action: &str, pos: Pos, pool: &PoolName, report: &mut Report) {
-    let part = |part: &str| {
-        part.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
-            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
-    };
-    let Some((owner, name)) = action.split_once('/').filter(|(owner, name)| part(owner) && part(name)) else {
+    let Some((owner, name)) = StepAction::split_name(action) else {
         let message = format!("{} is no action", quote(action));
         let help = "an action is `OWNER/NAME` in lower case, without a version, like `honk/migrate`";
         report.push(Diagnostic::error("action-name", pos, message).with_help(help));
@@ -107,7 +110,7 @@ fn run(entry: &Entry, fields: &Fields<'_>, report: &mut Report) -> Option<StepAc
     };
     match (&run, &shell) {
         (Run::Text(text), _) if text.trim().is_empty() => report.push(empty(entry)),
-        (Run::Text(script), Some(_)) => check_script(script, pos, report),
+        (Run::Text(script), Some(shell)) => check_script(script, shell, pos, report),
         (Run::Text(command), None) => check_command(command, pos, report),
         (Run::Argv(_), Some(_)) => {
             let message = "a `shell` reads a script, but `run` is a list of arguments";
@@ -153,14 +156,15 @@ fn empty(entry: &Entry) -> Diagnostic {
 
 /// A script is handed to its shell as it is, so braces mean nothing in it. One that expects them to would, filled in, run
 /// the value as code.
-fn check_script(script: &str, pos: Pos, report: &mut Report) {
+fn check_script(script: &str, shell: &str, pos: Pos, report: &mut Report) {
     check_nul(script, pos, report);
-    let is_input = |inside: &&str| {
-        inside.trim_start().strip_prefix("input").is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    let is_value = |inside: &&str| {
+        let name = inside.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next();
+        name.is_some_and(|name| ROOTS.contains(&name))
     };
-    if let Some(inside) = script.split("{{").skip(1).find(is_input) {
+    if let Some(inside) = script.split("{{").skip(1).find(is_value) {
         let expression = inside.split("}}").next().unwrap_or(inside).trim();
-        report.push(code_injection(expression, pos));
+        report.push(code_injection(expression, shell, pos));
     } else if script.contains("${{") {
         report.push(
             bad_expression(&ExprError::Dollar, pos)
@@ -169,14 +173,15 @@ fn check_script(script: &str, pos: Pos, report: &mut Report) {
     }
 }
 
-fn code_injection(expression: &str, pos: Pos) -> Diagnostic {
+fn code_injection(expression: &str, shell: &str, pos: Pos) -> Diagnostic {
     let expression: String = expression.chars().take_while(|c| !c.is_control()).take(60).collect();
     let field = expression.rsplit('.').next().unwrap_or_default();
     let variable: String =
         field.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     let message = format!("`{{{{ {expression} }}}}` in a script would run its value as code");
+    let written = if shell == "python" { format!("os.environ['{variable}']") } else { format!("\"${variable}\"") };
     let help = format!(
-        "add `env: {{ {variable}: '{{{{ {expression} }}}}' }}` to the step and write `\"${variable}\"` in the script"
+        "add `env: {{ {variable}: '{{{{ {expression} }}}}' }}` to the step and write `{written}` in the script"
     );
     Diagnostic::error("shell-expression", pos, message).with_help(help)
 }
@@ -231,8 +236,8 @@ fn check_words(words: &[Template], pos: Pos, report: &mut Report) {
             .last()
             .and_then(Template::literal)
             .is_some_and(|flag| !flag.starts_with("--") && flag.ends_with(['c', 'e']));
-        if let Some(input) = after.get(flags).filter(|_| takes_code).and_then(|code| code.inputs().next()) {
-            report.push(code_injection(&format!("input.{input}"), pos));
+        if let Some(value) = after.get(flags).filter(|_| takes_code).and_then(|code| code.expressions().next()) {
+            report.push(code_injection(value.source(), "sh", pos));
         }
     }
 }

@@ -38,6 +38,36 @@ pub(super) fn texts<'a>(entry: &'a Entry, report: &mut Report) -> Vec<(&'a str, 
     }
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(entry: &Entry, report: &mut Report) -> Option<bool> {
+    match &entry.value.kind {
+        Kind::Scalar(scalar) if scalar.plain && matches!(scalar.text.as_str(), "true" | "false") => {
+            Some(scalar.text == "true")
+        }
+        _ => {
+            report.push(wrong_type(&entry.value, &quote(&entry.key.text), "`true` or `false`"));
+            None
+        }
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn whole(entry: &Entry, min: u32, max: u32, report: &mut Report) -> Option<u32> {
+    let text = text_of(entry, report)?;
+    let number = whole_number(text).filter(|number| (min..=max).contains(number));
+    if number.is_none() {
+        let what = quote(&entry.key.text);
+        let message = format!("{what} must be a whole number from {min} to {max}, but is {}", quote(text));
+        report.push(Diagnostic::error("number-range", entry.value.pos, message));
+    }
+    number
+}
+
+/// Digits alone: Rust would take a sign as well.
+pub(super) fn whole_number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// Reports expressions that cannot be read.
 pub(super) fn check_template(text: &str, pos: Pos, report: &mut Report) {
     check_nul(text, pos, report);
@@ -47,12 +77,7 @@ pub(super) fn check_template(text: &str, pos: Pos, report: &mut Report) {
 }
 
 pub(super) fn bad_expression(error: &ExprError, pos: Pos) -> Diagnostic {
-    let code = match error {
-        ExprError::Unclosed(_) => "expression-unclosed",
-        ExprError::Unknown(_) => "expression-unknown",
-        ExprError::Dollar => "expression-dollar",
-    };
-    Diagnostic::error(code, pos, error.to_string()).with_help(error.help())
+    Diagnostic::error(error.code(), pos, error.to_string()).with_help(error.help())
 }
 
 /// No program can be given a NUL.

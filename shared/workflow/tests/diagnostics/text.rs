@@ -1,29 +1,6 @@
-//! What people read when a workflow is wrong: one snapshot for each kind of fault.
+//! The text as YAML, its structure, names and steps.
 
-use honk_workflow::{Diagnostic, parse};
-
-/// Everything that is said about a text, as a compiler would print it.
-fn report(text: &str) -> String {
-    let diagnostics: Vec<Diagnostic> = match parse(text) {
-        Ok(parsed) => parsed.warnings,
-        Err(faults) => {
-            assert!(faults.iter().any(Diagnostic::is_error), "refused without an error");
-            faults
-        }
-    };
-    diagnostics.iter().map(|diagnostic| diagnostic.at("w.yml").to_string()).collect::<Vec<_>>().join("\n")
-}
-
-/// A workflow with these jobs, which begin in line 4.
-fn jobs(jobs: &str) -> String {
-    report(&format!("name: w\non: dataset_onboard\njobs:\n{jobs}"))
-}
-
-/// A workflow with this step, which begins in line 6, column 9.
-fn step(step: &str) -> String {
-    let indented = step.replace('\n', "\n        ");
-    jobs(&format!("  build:\n    steps:\n      - {indented}\n"))
-}
+use crate::{jobs, report, step};
 
 #[test]
 fn all_faults_are_reported_at_once_in_the_order_of_the_text() {
@@ -114,39 +91,6 @@ fn ill_formed_names() {
 }
 
 #[test]
-fn triggers() {
-    let on = |on: &str| report(&format!("name: w\n{on}\njobs: {{a: {{steps: [run: x]}}}}\n"));
-    insta::assert_snapshot!(on("on: []"), @"
-        w.yml:2:1: error[event-missing]: `on` names no event
-          help: write `on: dataset_onboard`
-    ");
-    insta::assert_snapshot!(on("on:"), @"
-        w.yml:2:1: error[event-missing]: `on` names no event
-          help: write `on: dataset_onboard`
-    ");
-    insta::assert_snapshot!(on("on: [dataset_onboard, dataset_onboard, a.b]"), @"
-        w.yml:2:23: error[event-duplicate]: the event `dataset_onboard` is here twice
-          help: remove one of them
-        w.yml:2:40: error[event-invalid]: `a.b` is no type of event
-          help: a type is a letter, then letters, digits, `_` or `-`, at most 63 in all, like `dataset_onboard`
-    ");
-    insta::assert_snapshot!(on("on: dataset_onbaord"), @"
-        w.yml:2:5: warning[event-similar]: Honk itself has no event `dataset_onbaord`
-          help: did you mean `dataset_onboard`?
-    ");
-    insta::assert_snapshot!(on("on: {trigger: {typ: dataset_onboard}}"), @"
-        w.yml:2:16: error[key-unknown]: unknown key `typ` in `trigger`
-          help: did you mean `type`?
-    ");
-    insta::assert_snapshot!(on("on: {push: {branches: [main]}}"), @"
-        w.yml:2:5: error[key-missing]: `on` has no `trigger`
-          help: write `on: dataset_onboard`
-        w.yml:2:6: error[key-unknown]: unknown key `push` in `on`
-          help: the keys of `on` are `trigger`
-    ");
-}
-
-#[test]
 fn wrong_types() {
     insta::assert_snapshot!(report("name: [w]\non: {trigger: x}\nenv: a\nretry_count: many\njobs: [a]\n"), @"
         w.yml:1:7: error[type]: `name` must be text, but is a list
@@ -189,7 +133,7 @@ fn unknown_keys() {
         w.yml:7:5: error[key-unknown]: unknown key `timeout-minutes` in the job `a`
           help: write `timeout:` with a unit, like `timeout: 30m`
         w.yml:8:5: error[key-unknown]: unknown key `colour` in the job `a`
-          help: the keys of the job `a` are `name`, `needs`, `runs-on`, `steps`, `env`, `retry_count`, `timeout` and `backoff`
+          help: the keys of the job `a` are `name`, `needs`, `if`, `runs-on`, `strategy`, `steps`, `env`, `retry_count`, `timeout`, `backoff`, `reject_codes` and `continue-on-error`
         w.yml:9:5: error[key-unknown]: unknown key `step` in the job `a`
           help: did you mean `steps`?
         w.yml:12:5: error[key-unknown]: unknown key `<<` in the job `b`
@@ -224,25 +168,6 @@ fn circles() {
     ), @"
         w.yml:5:13: error[needs-cycle]: jobs wait for each other in a circle: `a` needs `b` needs `c` needs `a`
           help: remove one of these `needs`
-    ");
-}
-
-#[test]
-fn durations_and_counts() {
-    insta::assert_snapshot!(jobs(
-        "  a:\n    timeout: 8d\n    retry_count: 101\n    backoff: {initial: 10m, factor: 0.5, mx: 1}\n    steps: [run: x]\n  b:\n    timeout: 1 hour\n    retry_count: -1\n    backoff: {factor: 1e400}\n    steps: [run: x]\n"
-    ), @"
-        w.yml:5:14: error[duration-range]: `timeout` must be between 1s and 7d, but is `8d`
-        w.yml:6:18: error[retry-count]: `retry_count` must be a whole number from 0 to 100, but is `101`
-        w.yml:7:5: error[backoff]: the first delay (10m) is longer than the longest one (5m)
-          help: write `max: 10m` or more, or a shorter `initial`
-        w.yml:7:37: error[backoff]: `factor` must be a number from 1 to 100, but is `0.5`
-        w.yml:7:42: error[key-unknown]: unknown key `mx` in `backoff`
-          help: the keys of `backoff` are `initial`, `factor` and `max`
-        w.yml:10:14: error[duration]: `1 hour` of `timeout` is not a duration
-          help: write a duration like `500ms`, `30s`, `10m` or `1h30m`, or a number of seconds
-        w.yml:11:18: error[retry-count]: `retry_count` must be a whole number from 0 to 100, but is `-1`
-        w.yml:12:23: error[backoff]: `factor` must be a number from 1 to 100, but is `1e400`
     ");
 }
 
@@ -287,134 +212,8 @@ fn steps_that_do_nothing_or_too_much() {
     ");
     insta::assert_snapshot!(step("run: x\nshell: powershell"), @"
         w.yml:7:16: error[shell-unknown]: `powershell` is no shell that a step can have
-          help: the shells are `bash` and `sh`; start other programs with `run` itself
+          help: the shells are `bash`, `sh` and `python`; start other programs with `run` itself
     ");
-}
-
-#[test]
-fn actions() {
-    insta::assert_snapshot!(step("uses: actions/checkout@v4"), @"
-        w.yml:6:15: error[action-name]: `actions/checkout@v4` is no action
-          help: an action is `OWNER/NAME` in lower case, without a version, like `honk/migrate`
-    ");
-    insta::assert_snapshot!(step("uses: honk/migrat"), @"
-        w.yml:6:15: warning[action-unknown]: Honk itself has no action `honk/migrat`
-          help: did you mean `honk/migrate`?
-    ");
-    insta::assert_snapshot!(step("uses: honk/teleport"), @"
-        w.yml:6:15: warning[action-unknown]: Honk itself has no action `honk/teleport`
-          help: Honk's actions are `honk/validate`, `honk/migrate` and `honk/notify`
-    ");
-    insta::assert_snapshot!(step("uses: honk/migrate"), @"
-        w.yml:6:15: warning[action-elsewhere]: the agents of the pool `default` do not bring `honk/migrate`
-          help: add `runs-on: migrate` to the job
-    ");
-}
-
-#[test]
-fn expressions() {
-    insta::assert_snapshot!(step("run: python x.py {{ input.name"), @"
-        w.yml:6:14: error[expression-unclosed]: the expression that begins with `{{ input.name` is not closed
-          help: close it with `}}`; braces that are meant literally are written `{{ '{{' }}`
-    ");
-    insta::assert_snapshot!(step("run: python x.py {{ github.actor }}"), @"
-        w.yml:6:14: error[expression-unknown]: `{{ github.actor }}` is not an expression that Honk knows
-          help: write `{{ input.NAME }}`, NAME being a field of the event's payload, like `{{ input.dataset_name }}`; braces that are meant literally are written `{{ '{{' }}`
-    ");
-    insta::assert_snapshot!(step("run: python x.py ${{ input.name }}"), @"
-        w.yml:6:14: error[expression-dollar]: an expression begins with `{{`, not with `${{`
-          help: remove the `$`
-    ");
-    insta::assert_snapshot!(step("run: [x, '{{ nput.name }}']"), @"
-        w.yml:6:14: error[expression-unknown]: `{{ nput.name }}` is not an expression that Honk knows
-          help: write `{{ input.NAME }}`, NAME being a field of the event's payload, like `{{ input.dataset_name }}`; braces that are meant literally are written `{{ '{{' }}`
-    ");
-    insta::assert_snapshot!(step("uses: honk/validate\nwith: {a: [{b: '{{ x }}'}], n: .inf}"), @"
-        w.yml:6:15: warning[action-elsewhere]: the agents of the pool `default` do not bring `honk/validate`
-          help: add `runs-on: validate` to the job
-        w.yml:7:24: error[expression-unknown]: `{{ x }}` is not an expression that Honk knows
-          help: write `{{ input.NAME }}`, NAME being a field of the event's payload, like `{{ input.dataset_name }}`; braces that are meant literally are written `{{ '{{' }}`
-        w.yml:7:40: error[number]: JSON has no infinite and undefined numbers
-          help: put it in quotes, as text
-    ");
-    insta::assert_snapshot!(step("run: x\nenv: {A: '{{ x }}', 1B: y, C: , D: [z]}"), @r#"
-        w.yml:7:18: error[expression-unknown]: `{{ x }}` is not an expression that Honk knows
-          help: write `{{ input.NAME }}`, NAME being a field of the event's payload, like `{{ input.dataset_name }}`; braces that are meant literally are written `{{ '{{' }}`
-        w.yml:7:29: error[env-name]: `1B` is no name of a variable
-          help: a name is a letter or `_`, then letters, digits or `_`, like `DATASET_NAME`
-        w.yml:7:36: error[type]: the variable `C` has no value
-          help: write `""` for an empty value
-        w.yml:7:44: error[type]: the variable `D` must be text, but is a list
-    "#);
-}
-
-#[test]
-fn values_in_scripts() {
-    insta::assert_snapshot!(step(
-        "run: |\n  echo start\n  python x.py --dataset {{ input.dataset_name }}\nshell: bash"
-    ), @r#"
-        w.yml:7:11: error[shell-expression]: `{{ input.dataset_name }}` in a script would run its value as code
-          help: add `env: { DATASET_NAME: '{{ input.dataset_name }}' }` to the step and write `"$DATASET_NAME"` in the script
-    "#);
-    insta::assert_snapshot!(step("run: bash -c \"echo {{ input.dataset_name }}\""), @r#"
-        w.yml:6:14: error[shell-expression]: `{{ input.dataset_name }}` in a script would run its value as code
-          help: add `env: { DATASET_NAME: '{{ input.dataset_name }}' }` to the step and write `"$DATASET_NAME"` in the script
-    "#);
-    insta::assert_snapshot!(step("run: [/bin/sh, -eu, -c, 'echo {{ input.x }}']"), @r#"
-        w.yml:6:14: error[shell-expression]: `{{ input.x }}` in a script would run its value as code
-          help: add `env: { X: '{{ input.x }}' }` to the step and write `"$X"` in the script
-    "#);
-    insta::assert_snapshot!(step("run: echo ${{ github.sha }}\nshell: sh"), @"
-        w.yml:6:14: error[expression-dollar]: an expression begins with `{{`, not with `${{`
-          help: a script has no expressions; set a variable with `env:`
-    ");
-}
-
-#[test]
-fn scripts_and_commands_that_are_fine() {
-    for fine in [
-        "run: docker inspect --format '{{.Id}}' x\nshell: bash",
-        "run: docker inspect --format \"{{ '{{.Id}}' }}\" x",
-        "run: python migrate.py -e '{{ input.x }}'",
-        "run: [python, -m, migrate, -c, '{{ input.x }}']",
-        "run: true",
-        "run: |\n  python x.py \\\n    --dataset {{ input.dataset_name }}",
-        "run: echo \"$NAME\" | wc\nshell: bash\nenv: {NAME: '{{ input.dataset_name }}', PORT: 8080, DEBUG: false}",
-    ] {
-        assert_eq!(step(fine), "", "{fine}");
-    }
-}
-
-#[test]
-fn commands_that_need_a_shell() {
-    insta::assert_snapshot!(step("run: a | b"), @"
-        w.yml:6:14: warning[run-without-shell]: without a shell, `|` is an argument like any other
-          help: add `shell: bash`, or make a step of each command
-    ");
-    insta::assert_snapshot!(step("run: |\n  a\n  b"), @"
-        w.yml:7:11: warning[run-without-shell]: without a shell, all lines are one command
-          help: add `shell: bash`, or make a step of each command
-    ");
-    insta::assert_snapshot!(step("run: echo it's"), @"
-        w.yml:6:14: error[run-quote]: a quote (') is not closed
-          help: close the quote, write `run` as a list of arguments, or add `shell: bash`
-    ");
-    insta::assert_snapshot!(step("run: \"a\\0b\""), @"w.yml:6:14: error[nul]: this text contains a NUL character, which no program can be given");
-}
-
-#[test]
-fn later_stages_without_needs() {
-    insta::assert_snapshot!(jobs(
-        "  validate:\n    steps: [uses: honk/validate]\n  migrate:\n    steps: [uses: honk/migrate]\n  notify:\n    steps: [uses: honk/notify]\n"
-    ), @"
-        w.yml:6:3: warning[needs-missing]: the job `migrate` has no `needs`, so it starts at once and does not wait for `validate`
-          help: add the line `needs: [validate]` to the job `migrate`
-        w.yml:8:3: warning[needs-missing]: the job `notify` has no `needs`, so it starts at once and does not wait for `validate` and `migrate`
-          help: add the line `needs: [validate, migrate]` to the job `notify`
-    ");
-    // A job that others wait for on purpose is where it belongs.
-    assert_eq!(jobs("  notify:\n    steps: [run: x]\n  migrate:\n    needs: notify\n    steps: [run: x]\n"), "");
-    assert_eq!(jobs("  notify:\n    steps: [run: x]\n"), "");
 }
 
 #[test]
@@ -431,10 +230,10 @@ fn columns_are_characters() {
         w.yml:3:8: error[steps-missing]: the job `äö` has no steps
           help: add `steps:` and below it a line like `- uses: honk/validate` or `- run: python validate.py`
         w.yml:3:20: error[key-unknown]: unknown key `ü` in the job `äö`
-          help: the keys of the job `äö` are `name`, `needs`, `runs-on`, `steps`, `env`, `retry_count`, `timeout` and `backoff`
+          help: the keys of the job `äö` are `name`, `needs`, `if`, `runs-on`, `strategy`, `steps`, `env`, `retry_count`, `timeout`, `backoff`, `reject_codes` and `continue-on-error`
         w.yml:3:27: error[steps-missing]: the job `a` has no steps
           help: add `steps:` and below it a line like `- uses: honk/validate` or `- run: python validate.py`
         w.yml:3:31: error[key-unknown]: unknown key `x` in the job `a`
-          help: the keys of the job `a` are `name`, `needs`, `runs-on`, `steps`, `env`, `retry_count`, `timeout` and `backoff`
+          help: the keys of the job `a` are `name`, `needs`, `if`, `runs-on`, `strategy`, `steps`, `env`, `retry_count`, `timeout`, `backoff`, `reject_codes` and `continue-on-error`
     ");
 }
