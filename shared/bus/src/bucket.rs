@@ -132,6 +132,16 @@ impl Bus {
         self.bucket(topology::CATALOG)
     }
 
+    /// What people wish of runs ([`topology::CONTROL`]).
+    pub fn control(&self) -> Bucket {
+        self.bucket(topology::CONTROL)
+    }
+
+    /// What is written down about datasets ([`topology::METADATA`]).
+    pub fn metadata(&self) -> Bucket {
+        self.bucket(topology::METADATA)
+    }
+
     /// Where datasets lie ([`topology::LOCATIONS`]).
     pub fn locations(&self) -> Bucket {
         self.bucket(topology::LOCATIONS)

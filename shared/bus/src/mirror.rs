@@ -59,6 +59,11 @@ impl<V: DeserializeOwned + Send + Sync + 'static> Mirror<V> {
         Ok(mirror)
     }
 
+    /// Whether the bucket has no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.read(Values::is_empty)
+    }
+
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<Arc<V>> {
         self.read(|values| values.get(key).cloned())

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Compression, Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType,
+};
 use honk_protocol::topology::{self, Consumer, Stream, Topology, WhenFull};
 
-use crate::{Bucket, Bus, BusError, ProvisionError};
+use crate::{Bucket, Bus, BusError, Objects, ProvisionError};
 
 /// The window in which the server recognises a repeated message id.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
@@ -61,6 +63,7 @@ impl Bus {
         let mut wanted: Vec<(Config, &[Consumer])> = Vec::new();
         wanted.extend(topology.streams.iter().map(|stream| (stream_config(stream), &stream.consumers[..])));
         wanted.extend(topology.buckets.iter().map(|bucket| (bucket_config(bucket), &[][..])));
+        wanted.extend(topology.object_stores.iter().map(|store| (object_store_config(store), &[][..])));
         let mut steps = Vec::new();
         for (stream, consumers) in &wanted {
             steps.extend(self.plan_stream(stream).await?);
@@ -158,7 +161,7 @@ pub fn stream_config(stream: &Stream) -> Config {
         num_replicas: stream.replicas,
         max_age: stream.max_age.unwrap_or_default(),
         max_messages: -1,
-        max_bytes: -1,
+        max_bytes: stream.max_bytes.unwrap_or(-1),
         max_consumers: -1,
         max_messages_per_subject: stream.max_per_subject.unwrap_or(-1),
         max_message_size: topology::MAX_MESSAGE_BYTES,
@@ -166,6 +169,7 @@ pub fn stream_config(stream: &Stream) -> Config {
             WhenFull::RefuseNew => DiscardPolicy::New,
             WhenFull::DropOld => DiscardPolicy::Old,
         },
+        compression: stream.compressed.then_some(Compression::S2),
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: true,
         allow_rollup: stream.message_ttl,
@@ -182,7 +186,9 @@ pub fn bucket_config(bucket: &topology::Bucket) -> Config {
         subjects: vec![format!("$KV.{}.>", bucket.name)],
         max_age: None,
         max_per_subject: Some(1),
+        max_bytes: None,
         when_full: WhenFull::RefuseNew,
+        compressed: false,
         message_ttl: bucket.message_ttl,
         replicas: bucket.replicas,
         consumers: Vec::new(),
@@ -193,6 +199,24 @@ pub fn bucket_config(bucket: &topology::Bucket) -> Config {
         subject_delete_marker_ttl: bucket.message_ttl.then_some(MARKER_TTL),
         ..stream_config(&stream)
     }
+}
+
+/// An object store as the stream that it is, as every client of NATS makes it (ADR-20).
+pub fn object_store_config(store: &topology::ObjectStore) -> Config {
+    let stream = Stream {
+        name: Objects::stream_of(store.name),
+        description: store.description,
+        subjects: vec![format!("$O.{}.C.>", store.name), format!("$O.{}.M.>", store.name)],
+        max_age: None,
+        max_per_subject: None,
+        max_bytes: None,
+        when_full: WhenFull::RefuseNew,
+        compressed: false,
+        message_ttl: false,
+        replicas: store.replicas,
+        consumers: Vec::new(),
+    };
+    Config { allow_rollup: true, ..stream_config(&stream) }
 }
 
 /// A consumer as the server's API has it.
@@ -249,7 +273,7 @@ fn stream_differences(have: &Config, want: &Config) -> Vec<Difference> {
     all.into_iter().flatten().collect()
 }
 
-/// What Honk does not manage (bytes, placement, metadata, …) stays as the operator set it.
+/// What Honk does not manage (bytes, compression, placement, metadata, …) stays as the operator set it.
 fn merge_stream(have: Config, want: &Config) -> Config {
     Config {
         subjects: want.subjects.clone(),

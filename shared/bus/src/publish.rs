@@ -183,11 +183,17 @@ impl Bus {
     /// Removes what is stored under `subject`, in a stream that keeps one message per subject. For `keep_marker` a marker takes
     /// its place, so that watchers learn of it.
     pub async fn erase(&self, subject: &str, keep_marker: Duration) -> Result<(), BusError> {
+        self.erase_if(subject, Expect::Any, keep_marker).await.map(|_| ())
+    }
+
+    /// [`Bus::erase`], if what is expected holds. Returns the marker's sequence.
+    pub async fn erase_if(&self, subject: &str, expect: Expect, keep_marker: Duration) -> Result<u64, BusError> {
         let marker = Publication::new(subject, Bytes::new())
+            .expect(expect)
             .header("KV-Operation", "PURGE")
             .header("Nats-Rollup", "sub")
             .ttl(Some(keep_marker));
-        self.publish(marker).await.map(|_| ())
+        self.publish(marker).await.map(|published| published.sequence)
     }
 }
 

@@ -9,12 +9,14 @@ mod faults;
 pub mod human_duration;
 mod layers;
 mod sections;
+mod steps;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{ConfigErrors, Fault};
 pub use sections::{AdminConfig, Common, DEFAULT_LOG_FILTER, DrainConfig, LogFormat, NatsConfig, TelemetryConfig};
+pub use steps::StepsConfig;
 
 use crate::environment::{Environment, environment};
 
@@ -28,8 +30,8 @@ impl<T: DeserializeOwned + Serialize + Default> Settings for T {}
 pub struct NoSettings {}
 
 /// Top-level sections that belong to single services; a service ignores those that its own settings do not have.
-pub const SERVICE_SECTIONS: [&str; 10] =
-    ["agent", "api", "cli", "dev", "fleet", "intake", "migrate", "notify", "storage", "validate"];
+pub const SERVICE_SECTIONS: [&str; 11] =
+    ["agent", "api", "cli", "dev", "fleet", "intake", "migrate", "notify", "runner", "storage", "validate"];
 
 /// Variables that begin with `HONK_` but are no settings of a service: the file itself, what the `honk` command
 /// reads, fail points of test builds.

@@ -8,6 +8,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use tracing_subscriber::EnvFilter;
 
+use super::steps::StepsConfig;
 use crate::secret::Secret;
 
 /// The sections that every service has.
@@ -21,6 +22,8 @@ pub struct Common {
     pub admin: AdminConfig,
     /// How long a stop may take.
     pub drain: DrainConfig,
+    /// How agents run programs.
+    pub steps: StepsConfig,
 }
 
 /// How to reach NATS (`HONK_NATS__URL`, …).
