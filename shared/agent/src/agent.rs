@@ -8,12 +8,16 @@ use honk_bus::{Bus, BusError};
 use honk_protocol::name::PoolName;
 use honk_protocol::topology;
 use honk_service::{Clock, Health, Lifecycle, Metrics};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::action::Action;
 use crate::ledger::Ledger;
 use crate::metrics::AgentMetrics;
 use crate::noop::Noop;
 use crate::pump::Pump;
+use crate::steps::{StepSettings, Steps};
+use crate::wishes::Wishes;
 use crate::workflows::Workflows;
 
 /// How one agent serves a pool.
@@ -38,6 +42,8 @@ pub struct AgentParts {
     pub metrics: Metrics,
     /// Where to say how it is.
     pub health: Health,
+    /// How it runs programs.
+    pub steps: StepSettings,
 }
 
 /// Why an agent could not start.
@@ -60,7 +66,8 @@ pub struct Agent {
     pub(crate) clock: Clock,
     pub(crate) ledger: Ledger,
     pub(crate) workflows: Workflows,
-    pub(crate) actions: HashMap<&'static str, Arc<dyn Action>>,
+    pub(crate) steps: Arc<Steps>,
+    pub(crate) wishes: Wishes,
     pub(crate) metrics: AgentMetrics,
     health: Health,
 }
@@ -69,22 +76,27 @@ impl Agent {
     /// An agent that offers `actions`, and `honk/noop` as every agent does.
     pub fn new(parts: AgentParts, config: AgentConfig, actions: Vec<Arc<dyn Action>>) -> Self {
         let noop: Arc<dyn Action> = Arc::new(Noop);
+        let actions: HashMap<_, _> = actions.into_iter().chain([noop]).map(|action| (action.name(), action)).collect();
+        let who = (config.pool.clone(), config.name.clone());
         Self {
             metrics: AgentMetrics::new(&parts.metrics, config.pool.as_str()),
             config,
             ledger: Ledger::new(parts.bus.clone(), parts.clock.clone()),
-            workflows: Workflows::new(parts.bus),
-            actions: actions.into_iter().chain([noop]).map(|action| (action.name(), action)).collect(),
+            workflows: Workflows::new(parts.bus.clone()),
+            steps: Arc::new(Steps::new(actions, parts.steps, (parts.bus, parts.clock.clone()), who)),
+            wishes: Wishes::default(),
             clock: parts.clock,
             health: parts.health,
         }
     }
 
     /// Serves the pool until the lifecycle's soft stop, then until what is in flight has ended or was handed back.
-    pub async fn run(self, lifecycle: &Lifecycle) -> Result<(), AgentError> {
+    pub async fn run(mut self, lifecycle: &Lifecycle) -> Result<(), AgentError> {
         let pool = self.config.pool.clone();
-        let opened = self.ledger.bus().pull(topology::JOBS, pool.as_str()).await;
-        let puller = opened.map_err(|source| AgentError::Pool { pool: pool.clone(), source })?;
+        let failed = |source| AgentError::Pool { pool: pool.clone(), source };
+        let (tasks, ended) = (TaskTracker::new(), CancellationToken::new());
+        self.wishes = Wishes::follow(self.ledger.bus(), &tasks, ended.clone()).await.map_err(failed)?;
+        let puller = self.ledger.bus().pull(topology::JOBS, pool.as_str()).await.map_err(failed)?;
         let ack_wait = puller.ack_wait();
         let pump = Pump { name: format!("agent {pool}"), slots: self.config.slots, health: self.health.clone() };
         let agent = Arc::new(self);
@@ -93,6 +105,9 @@ impl Agent {
             Arc::clone(&agent).attempt(delivery, ack_wait, lifecycle.hard_stop().clone())
         })
         .await;
+        ended.cancel();
+        tasks.close();
+        tasks.wait().await;
         Ok(())
     }
 }

@@ -4,26 +4,33 @@
 //! The order is always *record, then publish*. A crash between the two is repaired by whoever comes next (a redelivery, the
 //! sweeper): a record says what is due, and publishing it again changes nothing.
 
+mod control;
+mod dispatch;
+mod gate;
+mod group;
 mod lane;
 mod letters;
+mod turns;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use honk_bus::{Bucket, Bus, BusError, Entry, Expect, Publication};
-use honk_protocol::dead::HEADER_TRACEPARENT;
-use honk_protocol::job::JobMessage;
+use honk_bus::{Bucket, Bus, BusError, Entry, Expect};
 use honk_protocol::name::{DatasetName, JobName, RunId};
 use honk_protocol::run::{Effect, RUN_VERSION, Refusal, Run, RunEvent, RunState};
-use honk_protocol::subject::{self, JobSubject};
-use honk_protocol::topology::{KEEP_DEAD, KEEP_SUCCESS};
-use honk_service::messaging::publish_span;
-use honk_service::{Clock, TraceParent, trace_context};
-use tracing::{Instrument, Span};
+use honk_protocol::subject;
+use honk_protocol::topology::{KEEP_DEAD, KEEP_SUCCESS, MAX_MESSAGE_BYTES};
+use honk_service::{Clock, TraceParent};
 
+pub use self::control::ControlError;
+pub use self::gate::Turn;
 pub use self::lane::{Created, Lane};
 pub use self::letters::LetterError;
+use self::turns::Turns;
 use crate::failpoint;
+
+/// The most bytes of a record: a job's message carries it, with a little around it.
+const MAX_RECORD_BYTES: usize = MAX_MESSAGE_BYTES as usize - 8 * 1024;
 
 /// Reads and moves run records. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -31,6 +38,7 @@ pub struct Ledger {
     bus: Bus,
     runs: Bucket,
     clock: Clock,
+    turns: Turns,
 }
 
 /// A record as it is stored. Clones share it.
@@ -38,14 +46,14 @@ pub struct Ledger {
 pub struct Recorded {
     /// The record.
     pub run: Arc<Run>,
-    /// What the next compare-and-set expects.
+    /// What the next compare-and-set expects; 0 if the record is an excerpt, which must be read again before it is moved.
     pub revision: u64,
     /// The record as JSON, where it is at hand because it was just read or written.
     json: Option<Bytes>,
 }
 
 impl Recorded {
-    /// A record that a job message brought.
+    /// A record that a job message brought, which for an item is an excerpt.
     pub fn new(run: Run, revision: u64) -> Self {
         Self { run: Arc::new(run), revision, json: None }
     }
@@ -87,12 +95,17 @@ pub enum LedgerError {
         /// Why.
         problem: String,
     },
+    /// The record would be too large for a message.
+    #[error(
+        "the run's record would have {0} bytes, and at most {MAX_RECORD_BYTES} are allowed: its jobs' outputs are too large"
+    )]
+    TooLarge(usize),
 }
 
 impl Ledger {
     /// A ledger on this connection.
     pub fn new(bus: Bus, clock: Clock) -> Self {
-        Self { runs: bus.runs(), bus, clock }
+        Self { runs: bus.runs(), bus, clock, turns: Turns::default() }
     }
 
     /// The connection.
@@ -121,7 +134,14 @@ impl Ledger {
     /// publish what follows, but says what that is. A record that already says so is returned as it is, with all that is due by it.
     pub async fn record(&self, known: &Recorded, event: &RunEvent) -> Result<(Recorded, Vec<Effect>), LedgerError> {
         let mut current = known.clone();
+        let mut turn = None;
         loop {
+            if turn.is_some() || current.revision == 0 {
+                if turn.is_none() {
+                    turn = Some(self.turns.take(&known.run.id).await);
+                }
+                current = Box::pin(self.get(&known.run.dataset, &known.run.id)).await?;
+            }
             let (run, effects) = match current.run.apply(event, self.clock.now()) {
                 Ok(moved) => moved,
                 Err(Refusal::Already) => {
@@ -132,11 +152,13 @@ impl Ledger {
             };
             match self.write(run, Expect::Last(current.revision)).await {
                 Ok(recorded) => return Ok((recorded, effects)),
-                // After a time-out the write may have been done: the record tells.
-                Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {
-                    current = Box::pin(self.get(&current.run.dataset, &current.run.id)).await?;
+                // After a time-out the write may have been done: the record tells. From here on the writers of this process wait for
+                // each other, instead of reading in vain what another of them is about to change.
+                Err(LedgerError::Bus(BusError::Conflict { .. } | BusError::Timeout { .. })) if turn.is_none() => {
+                    turn = Some(self.turns.take(&known.run.id).await);
                 }
-                Err(error) => return Err(error.into()),
+                Err(LedgerError::Bus(BusError::Conflict { .. } | BusError::Timeout { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -155,43 +177,12 @@ impl Ledger {
         self.publish(recorded, recorded.run.due(), trace).await
     }
 
-    async fn publish(&self, recorded: &Recorded, effects: Vec<Effect>, trace: &Trace) -> Result<(), LedgerError> {
-        for effect in effects {
-            match effect {
-                Effect::Dispatch { job, pool, generation } => {
-                    self.dispatch(recorded, &JobSubject { pool, run: recorded.run.id.clone(), job, generation }, trace)
-                        .await?;
-                }
-                Effect::Finished => {
-                    let state = recorded.run.state.word();
-                    self.bus.signal(subject::finished(&recorded.run.id), Bytes::from_static(state.as_bytes())).await?;
-                }
-                Effect::Promote(_) => Box::pin(self.settle_lane(&recorded.run.dataset)).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes a job, once for all times: nothing may ever have been stored under its subject. The message carries on the span that it
-    /// is published under; without an exporter, what was received.
-    async fn dispatch(&self, recorded: &Recorded, to: &JobSubject, trace: &Trace) -> Result<(), LedgerError> {
-        let outside = Span::current().is_none();
-        let span = publish_span(format_args!("honk.job.{}", to.pool), trace.parent().filter(|_| outside));
-        let message = JobMessage::encode(&recorded.to_json()?, recorded.revision, &to.job, to.generation);
-        let mut publication = Publication::new(to.to_string(), message).expect(Expect::New);
-        if let Some(carried) = trace_context::current(&span).or(trace.0) {
-            publication = publication.header(HEADER_TRACEPARENT, carried.to_string());
-        }
-        match self.bus.publish(publication).instrument(span).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_conflict() => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Writes a record; one that came to its end expires by itself.
-    async fn write(&self, run: Run, expect: Expect) -> Result<Recorded, BusError> {
+    async fn write(&self, run: Run, expect: Expect) -> Result<Recorded, LedgerError> {
         let json = encode(&run)?;
+        if json.len() > MAX_RECORD_BYTES {
+            return Err(LedgerError::TooLarge(json.len()));
+        }
         let ttl = match run.state {
             RunState::Waiting | RunState::Running => None,
             RunState::Success | RunState::Cancelled => Some(KEEP_SUCCESS),

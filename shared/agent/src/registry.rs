@@ -10,12 +10,17 @@ use honk_protocol::settle::Failed;
 use honk_protocol::subject;
 use honk_service::Clock;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::steps::metadata;
+pub use crate::steps::metadata::{MAX_NOTES, RESERVED};
 
 /// Reads entities and locations, and moves locations. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Registry {
     catalog: Bucket,
     locations: Bucket,
+    metadata: Bucket,
     clock: Clock,
 }
 
@@ -31,26 +36,80 @@ pub struct Registered {
 impl Registry {
     /// The registry behind `bus`; `clock` dates cut-overs.
     pub fn new(bus: &Bus, clock: Clock) -> Self {
-        Self { catalog: bus.catalog(), locations: bus.locations(), clock }
+        Self { catalog: bus.catalog(), locations: bus.locations(), metadata: bus.metadata(), clock }
     }
 
     /// The dataset's entity. Missing or unreadable, it can only be imported again.
     pub async fn entity(&self, dataset: &DatasetName) -> Result<Entity, Failed> {
-        let missing = |problem: String| Failed::reject(Reason::EntityMissing, problem);
+        let missing =
+            || Failed::reject(Reason::EntityMissing, format!("there is no dataset `{dataset}` in the catalog"));
+        self.find_entity(dataset).await?.ok_or_else(missing)
+    }
+
+    /// The same, or nothing if there is none.
+    pub async fn find_entity(&self, dataset: &DatasetName) -> Result<Option<Entity>, Failed> {
         let entry = self.catalog.get(&subject::dataset_key(dataset)).await.map_err(|error| unavailable(&error))?;
-        let entry = entry.ok_or_else(|| missing(format!("there is no dataset `{dataset}` in the catalog")))?;
-        decode(&entry).map_err(|problem| missing(format!("the entity of `{dataset}` cannot be read: {problem}")))
+        let decoded = entry.map(|entry| decode(&entry)).transpose();
+        decoded.map_err(|problem| {
+            Failed::reject(Reason::EntityMissing, format!("the entity of `{dataset}` cannot be read: {problem}"))
+        })
     }
 
     /// Where the dataset lies. Missing or unreadable, it can only be registered again.
     pub async fn location(&self, dataset: &DatasetName) -> Result<Registered, Failed> {
-        let missing = |problem: String| Failed::reject(Reason::LocationMissing, problem);
+        let missing = || Failed::reject(Reason::LocationMissing, format!("`{dataset}` has no location"));
+        self.find_location(dataset).await?.ok_or_else(missing)
+    }
+
+    /// The same, or nothing if there is none.
+    pub async fn find_location(&self, dataset: &DatasetName) -> Result<Option<Registered>, Failed> {
         let entry = self.locations.get(&subject::location_key(dataset)).await.map_err(|error| unavailable(&error))?;
-        let entry = entry.ok_or_else(|| missing(format!("`{dataset}` has no location")))?;
-        let location = decode(&entry);
-        let location =
-            location.map_err(|problem| missing(format!("the location of `{dataset}` cannot be read: {problem}")))?;
-        Ok(Registered { location, revision: entry.revision })
+        let Some(entry) = entry else { return Ok(None) };
+        let location = decode(&entry).map_err(|problem| {
+            Failed::reject(Reason::LocationMissing, format!("the location of `{dataset}` cannot be read: {problem}"))
+        })?;
+        Ok(Some(Registered { location, revision: entry.revision }))
+    }
+
+    /// What is written down about the dataset, and the revision that a compare-and-set of it expects; 0 if nothing was ever.
+    pub async fn metadata(&self, dataset: &DatasetName) -> Result<(Map<String, Value>, u64), Failed> {
+        let entry = self.metadata.get(&subject::location_key(dataset)).await.map_err(|error| unavailable(&error))?;
+        let Some(entry) = entry else { return Ok((Map::new(), 0)) };
+        let notes = decode(&entry).map_err(|problem| {
+            Failed::reject(Reason::MetadataInvalid, format!("the metadata of `{dataset}` cannot be read: {problem}"))
+        })?;
+        Ok((notes, entry.revision))
+    }
+
+    /// Writes changes down (an RFC 7396 merge patch), and returns all that is then written down about the dataset. Doing it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or the whole would have more than [`MAX_NOTES`] bytes: then no program could read it any more.
+    pub async fn note(
+        &self,
+        dataset: &DatasetName,
+        changes: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Failed> {
+        let key = subject::location_key(dataset);
+        loop {
+            let (before, revision) = self.metadata(dataset).await?;
+            let mut notes = before.clone();
+            metadata::merge(&mut notes, changes);
+            if notes == before {
+                return Ok(notes);
+            }
+            let json = encode_notes(dataset, &notes)?;
+            let written = match revision {
+                0 => self.metadata.create(&key, json).await,
+                revision => self.metadata.update(&key, json, revision).await,
+            };
+            match written {
+                Ok(_) => return Ok(notes),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(unavailable(&error)),
+            }
+        }
     }
 
     /// Makes the target the dataset's active place, if the location is still what was `read`. If `run` did so before and only the
@@ -81,6 +140,16 @@ impl Registry {
 /// The failure of a job that could not read or write what it needs.
 pub fn unavailable(error: &BusError) -> Failed {
     Failed::retry(Reason::BusUnavailable, error.to_string())
+}
+
+/// As it is stored. Programs find it with indentation, and that is what has to fit.
+fn encode_notes(dataset: &DatasetName, notes: &Map<String, Value>) -> Result<Vec<u8>, Failed> {
+    let invalid = |problem: String| Failed::reject(Reason::MetadataInvalid, problem);
+    let pretty = serde_json::to_vec_pretty(notes).map_err(|error| invalid(error.to_string()))?;
+    if pretty.len() as u64 > MAX_NOTES {
+        return Err(invalid(format!("the metadata of `{dataset}` would have more than {MAX_NOTES} bytes")));
+    }
+    serde_json::to_vec(notes).map_err(|error| invalid(error.to_string()))
 }
 
 fn decode<T: DeserializeOwned>(entry: &Entry) -> Result<T, String> {

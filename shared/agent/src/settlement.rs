@@ -7,7 +7,7 @@ use honk_bus::Delivery;
 use honk_protocol::job::JobError;
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Failure, Refusal, RunEvent};
-use honk_protocol::settle::{Failed, Outcome, Settlement, settle};
+use honk_protocol::settle::{Again, Completion, Failed, Outcome, Settlement, settle};
 use honk_protocol::subject::DeadSubject;
 
 use crate::agent::Agent;
@@ -22,14 +22,20 @@ impl Agent {
         let handed_back = attempt.known.run.job(&attempt.job).map_or(0, |job| job.handed_back);
         let settlement = settle(outcome, delivery.delivered, handed_back, &attempt.spec.retry, fastrand::f64());
         match settlement {
-            Settlement::Complete(outputs) => {
-                let event = RunEvent::Completed { job: attempt.job.clone(), fence: attempt.fence, outputs };
+            Settlement::Complete(completion) => {
+                let (job, fence) = (attempt.job.clone(), attempt.fence);
+                let event = match completion {
+                    Completion::Done(outputs) => RunEvent::Completed { job, fence, outputs },
+                    Completion::Skipped => RunEvent::Skipped { job, fence },
+                    Completion::FanOut(fan) => RunEvent::FannedOut { job, fence, fan },
+                };
                 self.conclude(delivery, &attempt, &event).await;
             }
             Settlement::Retry { delay, failed } => {
                 tracing::warn!(reason = %failed.reason, error = failed.message, attempt = attempt.fence.attempt, "will be tried again");
                 let failure = self.failure(&attempt, &failed);
-                let event = RunEvent::Retrying { job: attempt.job.clone(), fence: attempt.fence, failure };
+                let counts = failed.again != Again::Whatever;
+                let event = RunEvent::Retrying { job: attempt.job.clone(), fence: attempt.fence, failure, counts };
                 Box::pin(self.return_later(delivery, &attempt, &event, delay)).await;
             }
             Settlement::HandBack => {
@@ -58,6 +64,12 @@ impl Agent {
             tracing::warn!(%refusal, "the job is no longer to be done");
             self.acknowledge(delivery, "refused").await;
         }
+    }
+
+    /// The run is paused and the job was not begun: it waits in the record, not in the queue.
+    pub(crate) async fn shelve(&self, delivery: Delivery, attempt: &Attempt) {
+        let event = RunEvent::Shelved { job: attempt.job.clone(), fence: attempt.fence };
+        self.conclude(delivery, attempt, &event).await;
     }
 
     pub(crate) async fn give_back(&self, delivery: Delivery, delay: Duration) {
@@ -114,7 +126,12 @@ impl Agent {
         let event = RunEvent::Died { job: attempt.job.clone(), fence: attempt.fence, failure };
         let buried = persist(|| async {
             let about = Some(run.dataset.to_string());
-            self.ledger.write_letter(&delivery.message, subject.clone(), about, (delivery.delivered, failed)).await?;
+            // A failure that the workflow tolerates is nobody's to repair.
+            if !attempt.spec.continue_on_error {
+                self.ledger
+                    .write_letter(&delivery.message, subject.clone(), about, (delivery.delivered, failed))
+                    .await?;
+            }
             failpoint::hit("after-dead-letter");
             self.ledger.advance(&attempt.known, &event, &attempt.trace).await
         });

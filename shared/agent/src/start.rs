@@ -7,7 +7,8 @@ use honk_protocol::name::PoolName;
 use honk_service::{Context, Failure};
 
 use crate::action::Action;
-use crate::agent::{Agent, AgentConfig, AgentParts};
+use crate::agent::{Agent, AgentConfig, AgentError, AgentParts};
+use crate::steps::StepSettings;
 
 /// Connects as the context's `[nats]` section says.
 pub async fn connect<T>(context: &Context<T>) -> Result<Bus, BusError> {
@@ -39,8 +40,21 @@ pub async fn serve<T>(
         clock: context.clock.clone(),
         metrics: context.metrics.clone(),
         health: context.health.clone(),
+        steps: StepSettings::of(context),
     };
-    Ok(Agent::new(parts, config, actions).run(&context.lifecycle).await?)
+    let served = Agent::new(parts, config, actions).run(&context.lifecycle).await;
+    served.map_err(|error| match hint(&error) {
+        Some(hint) => Failure::from(error).with_hint(hint),
+        None => error.into(),
+    })
+}
+
+/// What the operator can do about a pool that cannot be served.
+fn hint(error: &AgentError) -> Option<String> {
+    let AgentError::Pool { pool, source: BusError::NotFound { .. } } = error else { return None };
+    let built_in = PoolName::built_in(pool.as_str()).is_some();
+    let pool = if built_in { String::new() } else { format!(" --pool {pool}") };
+    Some(format!("make what is missing with `honk provision{pool}`"))
 }
 
 /// Unique among running agents as long as machines have different names.

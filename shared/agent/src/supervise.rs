@@ -10,8 +10,8 @@ use std::time::Duration;
 use honk_bus::Heartbeat;
 use honk_protocol::live::Progress;
 use honk_protocol::reason::Reason;
-use honk_protocol::run::{Fault, Fence, Outputs};
-use honk_protocol::settle::{Again, Failed, Outcome};
+use honk_protocol::run::{Fault, Fence};
+use honk_protocol::settle::{Again, Completion, Failed, Outcome};
 use honk_protocol::subject::LiveSubject;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -24,7 +24,9 @@ use crate::agent::Agent;
 const DURABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// How long cancelled work has to come to a clean end before it is dropped.
-const CANCEL_GRACE: Duration = Duration::from_millis(500);
+///
+/// A program gets two seconds of it after its SIGTERM (`honk_step`), and what it printed last a moment to be stored.
+const CANCEL_GRACE: Duration = Duration::from_secs(4);
 
 /// What is watched.
 pub(crate) struct Watched {
@@ -41,7 +43,7 @@ pub(crate) struct Watched {
 
 /// What the watcher sees.
 enum Sight {
-    Ended(Result<Result<Outputs, Failed>, JoinError>),
+    Ended(Result<Result<Completion, Failed>, JoinError>),
     Deadline,
     HardStop,
     Tick,
@@ -52,7 +54,7 @@ impl Agent {
     /// with each heartbeat after that; once it says that the attempt was taken over, the work is stopped.
     pub(crate) async fn supervise<W, B>(&self, work: W, watched: Watched, hold: impl Fn() -> B) -> Outcome
     where
-        W: Future<Output = Result<Outputs, Failed>> + Send + 'static,
+        W: Future<Output = Result<Completion, Failed>> + Send + 'static,
         B: Future<Output = bool>,
     {
         let mut task = JoinSet::new();
@@ -73,8 +75,8 @@ impl Agent {
             };
             match sight {
                 Sight::Ended(ended) => return outcome(ended),
-                Sight::Deadline => return stop(task, &watched, Outcome::Failed(timed_out(watched.timeout))).await,
-                Sight::HardStop => return stop(task, &watched, Outcome::HandedBack).await,
+                Sight::Deadline => return self.stop(task, &watched, Outcome::Failed(timed_out(watched.timeout))).await,
+                Sight::HardStop => return self.stop(task, &watched, Outcome::HandedBack).await,
                 Sight::Tick => {
                     let beat = beaten.elapsed() + every > watched.ack_wait / 3;
                     if beat {
@@ -83,14 +85,34 @@ impl Agent {
                     }
                     self.show(&watched).await;
                     let old_enough = since.elapsed() >= DURABLE_AFTER.min(every * 2);
-                    if old_enough && (beat || !durable) {
+                    if old_enough && (beat || !durable) || self.wishes.is_over(&watched.live.run) {
                         durable = true;
                         if !hold().await {
                             // Settling it finds the later attempt on record, and leaves the delivery alone.
-                            return stop(task, &watched, Outcome::HandedBack).await;
+                            return self.stop(task, &watched, Outcome::HandedBack).await;
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Asks the work to stop, waits a moment, and drops it. If it came to its end just now, that is what counts. A program that does not
+    /// let itself be ended must not look like a lost agent, so the delivery is kept alive.
+    async fn stop(
+        &self,
+        mut task: JoinSet<Result<Completion, Failed>>,
+        watched: &Watched,
+        otherwise: Outcome,
+    ) -> Outcome {
+        watched.cancelled.cancel();
+        let end = Instant::now() + CANCEL_GRACE;
+        loop {
+            let beat = Instant::now() + watched.ack_wait / 3;
+            match tokio::time::timeout_at(beat.min(end), task.join_next()).await {
+                Ok(Some(Ok(Ok(completion)))) => return Outcome::Done(completion),
+                Err(_) if Instant::now() < end => self.beat(watched).await,
+                _ => return otherwise,
             }
         }
     }
@@ -123,18 +145,9 @@ impl Agent {
     }
 }
 
-/// Asks the work to stop, waits a moment, and drops it. If it came to its end just now, that is what counts.
-async fn stop(mut task: JoinSet<Result<Outputs, Failed>>, watched: &Watched, otherwise: Outcome) -> Outcome {
-    watched.cancelled.cancel();
-    match tokio::time::timeout(CANCEL_GRACE, task.join_next()).await {
-        Ok(Some(Ok(Ok(outputs)))) => Outcome::Done(outputs),
-        _ => otherwise,
-    }
-}
-
-fn outcome(ended: Result<Result<Outputs, Failed>, JoinError>) -> Outcome {
+fn outcome(ended: Result<Result<Completion, Failed>, JoinError>) -> Outcome {
     match ended {
-        Ok(Ok(outputs)) => Outcome::Done(outputs),
+        Ok(Ok(completion)) => Outcome::Done(completion),
         Ok(Err(failed)) => Outcome::Failed(failed),
         Err(error) => Outcome::Failed(Failed {
             reason: Reason::JobPanicked,

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use honk_bus::{BusError, Message, Publication};
 use honk_protocol::dead::{DeadLetter, HEADER_TRACEPARENT, StoredDeadLetter};
-use honk_protocol::name::{DatasetName, JobName, RunId};
-use honk_protocol::run::{Failure, Fence, Refusal, RunEvent};
+use honk_protocol::name::{DatasetName, RunId};
+use honk_protocol::run::{Failure, Fence, RunEvent};
 use honk_protocol::settle::Failed;
 use honk_protocol::subject::{DeadSubject, EVENT_ONBOARD, EventKey, JobSubject};
 use honk_protocol::topology;
 use honk_service::TraceParent;
 
-use super::{Ledger, LedgerError, Recorded, Trace};
+use super::{ControlError, Ledger, LedgerError, Recorded, Trace};
 
 /// How long the marker of a dead letter that is gone stands, so that every watcher sees it.
-const KEEP_MARKER: Duration = Duration::from_hours(1);
+pub(super) const KEEP_MARKER: Duration = Duration::from_hours(1);
 
 /// Why a dead letter could not be replayed or discarded.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +22,8 @@ pub enum LetterError {
     /// It is not there any more.
     #[error("there is no such dead letter; it may have been replayed or discarded already")]
     Gone,
-    /// Another run of the same dataset is live or waits.
-    #[error("run {0} of the same dataset is not finished; wait for its end, or discard this dead letter")]
+    /// Another run of the same dataset or group is live or waits.
+    #[error("run {0} of the same dataset or group is not finished; wait for its end, or discard this dead letter")]
     LaneTaken(RunId),
     /// A message that no service wrote cannot be made valid by publishing it again.
     #[error("this message is no job, and replaying it would not make it one; discard it")]
@@ -31,6 +31,15 @@ pub enum LetterError {
     /// The run record.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<ControlError> for LetterError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::LaneTaken(run) => Self::LaneTaken(run),
+            ControlError::Ledger(error) => Self::Ledger(error),
+        }
+    }
 }
 
 impl From<BusError> for LetterError {
@@ -121,7 +130,8 @@ impl Ledger {
         match subject {
             DeadSubject::Job { run, job, .. } => {
                 let dataset = dataset_of(&stored)?;
-                let recorded = self.reopen(&dataset, run, job).await?;
+                let event = RunEvent::Replayed { job: job.clone() };
+                let recorded = self.reopen(&dataset, run, &event).await?;
                 self.publish_due(&recorded, &Trace::new(*trace)).await?;
             }
             DeadSubject::Event { key } => {
@@ -161,28 +171,6 @@ impl Ledger {
         }
         self.bus.erase(&subject.to_string(), KEEP_MARKER).await?;
         Ok(())
-    }
-
-    /// Makes the dead job ready again, if no other run of the dataset has begun or waits.
-    async fn reopen(&self, dataset: &DatasetName, run: &RunId, job: &JobName) -> Result<Recorded, LetterError> {
-        loop {
-            let lane = self.lane(dataset).await?;
-            let known = lane.run(run).ok_or_else(|| LedgerError::NoRun(run.clone()))?;
-            let other = lane.runs.iter().find(|other| other.run.id != *run && !other.run.state.is_finished());
-            if let Some(other) = other {
-                return Err(LetterError::LaneTaken(other.run.id.clone()));
-            }
-            let (moved, _) = match known.run.apply(&RunEvent::Replayed { job: job.clone() }, self.clock.now()) {
-                Ok(moved) => moved,
-                Err(Refusal::Already) => return Ok(known.clone()),
-                Err(refusal) => return Err(LedgerError::from(refusal).into()),
-            };
-            match self.write(moved, self.if_unchanged(dataset, lane.sequence)).await {
-                Ok(recorded) => return Ok(recorded),
-                Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }
 
