@@ -8,19 +8,23 @@ use honk_agent::ledger::{Created, Trace};
 use honk_agent::workflows::{WorkflowError, Workflows};
 use honk_agent::{Ledger, LedgerError, failpoint, persist};
 use honk_bus::{Delivery, Message, Mirror};
+use honk_protocol::control::{Wish, group_key, workflow_key};
 use honk_protocol::dead::HEADER_TRACEPARENT;
 use honk_protocol::entity::{Entity, WORKFLOW};
 use honk_protocol::event::{EventError, OnboardEvent};
+use honk_protocol::gate::{Gate, Group};
 use honk_protocol::name::{DatasetName, RunId, WorkflowHash, WorkflowName};
 use honk_protocol::reason::Reason;
-use honk_protocol::run::{EventRef, NewRun, WorkflowRef};
+use honk_protocol::run::{EventRef, NewJob, NewRun, WorkflowRef};
 use honk_protocol::settle::Failed;
 use honk_protocol::subject::{DeadSubject, EVENT_ONBOARD, EventKey, dataset_key, workflow_name_key};
 use honk_protocol::workflow::WorkflowPointer;
 use honk_service::messaging::process_span;
 use honk_service::{Metrics, TraceParent, trace_context};
+use honk_workflow::{Job, Workflow};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use serde_json::json;
 use tracing::Instrument;
 
 /// An event that was delivered more often kills whoever takes it.
@@ -35,6 +39,7 @@ pub struct Intake {
     ledger: Ledger,
     catalog: Mirror<Entity>,
     workflows: Mirror<WorkflowPointer>,
+    holds: Mirror<Wish>,
     versions: Workflows,
     default_workflow: WorkflowName,
     events: Family<Vec<(&'static str, &'static str)>, Counter>,
@@ -66,18 +71,24 @@ impl From<honk_bus::BusError> for IntakeError {
     }
 }
 
+/// What intake keeps copies of.
+#[derive(Debug, Clone)]
+pub struct Copies {
+    /// The catalog.
+    pub catalog: Mirror<Entity>,
+    /// The workflows' current versions.
+    pub workflows: Mirror<WorkflowPointer>,
+    /// The paused workflows.
+    pub holds: Mirror<Wish>,
+}
+
 impl Intake {
-    /// With its copies of the catalog and of the workflows' current versions.
-    pub fn new(
-        ledger: Ledger,
-        catalog: Mirror<Entity>,
-        workflows: Mirror<WorkflowPointer>,
-        default_workflow: WorkflowName,
-        metrics: &Metrics,
-    ) -> Self {
+    /// With its copies of what it looks up for every event.
+    pub fn new(ledger: Ledger, copies: Copies, default_workflow: WorkflowName, metrics: &Metrics) -> Self {
+        let Copies { catalog, workflows, holds } = copies;
         let versions = Workflows::new(ledger.bus().clone());
         let events = metrics.register("events", "Events by what became of them", Family::default());
-        Self { ledger, catalog, workflows, versions, default_workflow, events }
+        Self { ledger, catalog, workflows, holds, versions, default_workflow, events }
     }
 
     /// Handles one event and settles its delivery.
@@ -130,7 +141,7 @@ impl Intake {
 
     async fn plan(&self, event: OnboardEvent, id: RunId, trace: &TraceParent) -> Result<NewRun, IntakeError> {
         let entity = self.entity(&event.dataset).await?;
-        let named = event.workflow.map(Ok).or_else(|| entity.annotation(WORKFLOW).map(WorkflowName::new));
+        let named = event.workflow.clone().map(Ok).or_else(|| entity.annotation(WORKFLOW).map(WorkflowName::new));
         let name = match named.transpose() {
             Ok(name) => name.unwrap_or_else(|| self.default_workflow.clone()),
             Err(error) => {
@@ -140,15 +151,46 @@ impl Intake {
         };
         let hash = self.current_version(&name).await?;
         let workflow = self.versions.get(&hash).await?;
-        let jobs = workflow.jobs.iter().map(|job| (job.name.clone(), job.pool.clone(), job.needs.clone())).collect();
+        let gate = self.gate(&workflow, &entity, &event)?;
+        let job = |job: &Job| NewJob {
+            name: job.name.clone(),
+            pool: job.pool.clone(),
+            needs: job.needs.clone(),
+            regardless: job.regardless(),
+            tolerated: job.continue_on_error,
+        };
         Ok(NewRun {
             id,
             dataset: event.dataset,
             workflow: WorkflowRef { name, hash },
             event: EventRef { source: event.source, id: event.id },
             trace: trace.to_string(),
-            jobs,
+            input: event.input,
+            limit_ms: workflow.deadline_ms,
+            gate,
+            jobs: workflow.jobs.iter().map(job).collect(),
         })
+    }
+
+    /// What must be asked before the run may begin: nothing, nearly always.
+    fn gate(&self, workflow: &Workflow, entity: &Entity, event: &OnboardEvent) -> Result<Option<Gate>, IntakeError> {
+        let is_held = self.holds.get(&workflow_key(&workflow.name)).is_some();
+        let group = match &workflow.concurrency {
+            None => None,
+            Some(concurrency) => {
+                let mut input = event.input.clone();
+                input.insert("dataset_name".to_owned(), json!(event.dataset));
+                let text = concurrency.group(&json!({ "input": input, "dataset": entity }));
+                let text = text.map_err(|error| {
+                    let message = format!("the group of `concurrency`: {error}");
+                    IntakeError::Rejected(Failed::reject(Reason::ExpressionInvalid, message))
+                })?;
+                let key = group_key(&workflow.name, &text);
+                Some(Group { key, cancel_in_progress: concurrency.cancel_in_progress })
+            }
+        };
+        let is_gated = is_held || group.is_some() || workflow.rate.is_some();
+        Ok(is_gated.then_some(Gate { group, rate: workflow.rate }))
     }
 
     /// From the copy, or from the server if the copy does not have it yet.
