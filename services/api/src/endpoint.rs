@@ -1,21 +1,29 @@
 //! All routes. Each is one file: its handler, what can go wrong, and its tests.
 
+mod control_run;
+mod delete_workflow;
 mod discard_dead_letter;
+mod follow_log;
 mod import_catalog;
 mod list_datasets;
 mod list_dead_letters;
 mod list_runs;
 mod list_workflows;
+mod metadata;
+mod pause_workflow;
 mod post_event;
 mod put_location;
 mod register_workflow;
 mod replay_dead_letter;
+mod rollback_workflow;
 mod show_dataset;
 mod show_dead_letter;
 mod show_location;
+mod show_log;
 mod show_run;
 mod show_workflow;
 mod watch_run;
+mod workflow_history;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -26,12 +34,13 @@ use honk_service::admin;
 
 use crate::guard::{Requests, no_method, no_route, watch_over};
 use crate::state::Api;
+use crate::upload::MAX_UPLOAD_BYTES;
 
 /// Some twenty thousand entities; a larger catalog is sent in parts.
 const MAX_IMPORT_BYTES: usize = 4 * 1024 * 1024;
 
-/// The text is stored together with its name and hash, in one message.
-const MAX_WORKFLOW_BYTES: usize = 256 * 1024;
+/// More than may be written down about a dataset at all.
+const MAX_METADATA_BYTES: usize = 256 * 1024;
 
 /// Everything else is a few lines.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -48,13 +57,25 @@ pub fn router(api: Api) -> Router {
         .route("/api/datasets/{name}", get(show_dataset::handle))
         .route("/api/datasets/{name}/location", get(show_location::handle).put(put_location::handle))
         .route(
-            "/api/workflows",
-            get(list_workflows::handle).post(register_workflow::handle).layer(limit(MAX_WORKFLOW_BYTES)),
+            "/api/datasets/{name}/metadata",
+            get(metadata::show).patch(metadata::change).layer(limit(MAX_METADATA_BYTES)),
         )
-        .route("/api/workflows/{name}", get(show_workflow::handle))
+        .route("/api/datasets/{name}/logs", get(show_log::of_dataset))
+        .route(
+            "/api/workflows",
+            get(list_workflows::handle).post(register_workflow::handle).layer(limit(MAX_UPLOAD_BYTES)),
+        )
+        .route("/api/workflows/{name}", get(show_workflow::handle).delete(delete_workflow::handle))
+        .route("/api/workflows/{name}/history", get(workflow_history::handle))
+        .route("/api/workflows/{name}/versions/{hash}", get(show_workflow::of_version))
+        .route("/api/workflows/{name}/rollback", post(rollback_workflow::handle))
+        .route("/api/workflows/{name}/pause", post(pause_workflow::pause))
+        .route("/api/workflows/{name}/resume", post(pause_workflow::resume))
         .route("/api/runs", get(list_runs::handle))
         .route("/api/runs/{id}", get(show_run::handle))
         .route("/api/runs/{id}/watch", get(watch_run::handle))
+        .route("/api/runs/{id}/{control}", post(control_run::handle))
+        .route("/api/runs/{id}/logs", get(show_log::of_run))
         .route("/api/dead-letters", get(list_dead_letters::handle))
         .route("/api/dead-letters/{id}", get(show_dead_letter::handle).delete(discard_dead_letter::handle))
         .route("/api/dead-letters/{id}/replay", post(replay_dead_letter::handle))

@@ -68,20 +68,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 
 /// The size of a page.
 pub(crate) fn page_size(limit: Option<usize>) -> Result<usize, ApiError> {
-    match limit.unwrap_or(DEFAULT_LIMIT) {
-        limit @ 1..=MAX_LIMIT => Ok(limit),
-        other => {
-            let title = "The query is not of the expected form";
-            let detail = format!("`limit` is {other}; it must be 1 to {MAX_LIMIT}");
-            Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "query-invalid", title).detail(detail))
-        }
+    size_within(limit, DEFAULT_LIMIT, MAX_LIMIT)
+}
+
+/// The size of a page that has its own bounds.
+pub(crate) fn size_within(limit: Option<usize>, default: usize, max: usize) -> Result<usize, ApiError> {
+    match limit.unwrap_or(default) {
+        limit if (1..=max).contains(&limit) => Ok(limit),
+        other => Err(bad_query(format!("`limit` is {other}; it must be 1 to {max}"))),
     }
 }
 
 /// A cursor that this API did not make.
 pub(crate) fn bad_cursor() -> ApiError {
+    bad_query("`cursor` is not the `next` of a page")
+}
+
+/// A parameter that cannot be meant.
+pub(crate) fn bad_query(detail: impl Into<String>) -> ApiError {
     let title = "The query is not of the expected form";
-    let detail = "`cursor` is not the `next` of a page";
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "query-invalid", title).detail(detail)
 }
 

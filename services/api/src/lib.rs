@@ -1,4 +1,4 @@
-//! The HTTP API: events, catalog, locations, workflows, runs, dead letters.
+//! The HTTP API: events, catalog, locations, workflows, runs, what they print, dead letters.
 //!
 //! A request passes `guard` (origin, time limit, form of errors), is read by `extract` and answered by its own file
 //! in `endpoint`. What is read often comes from memory: mirrors of the catalog, the locations and the workflows, and the
@@ -10,11 +10,14 @@ mod endpoint;
 mod extract;
 mod guard;
 mod index;
+mod log;
 mod place;
 mod problem;
 mod server;
 mod state;
 mod text;
+mod upload;
+mod versions;
 pub mod wire;
 
 pub use config::{ApiConfig, ApiSettings};

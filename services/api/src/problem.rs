@@ -146,6 +146,10 @@ impl From<LedgerError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "not-allowed-now", "The run's state does not allow it")
                     .detail(refusal.to_string())
             }
+            LedgerError::TooLarge(_) => {
+                Self::new(StatusCode::CONFLICT, "record-too-large", "The run's record is too large")
+                    .detail(error.to_string())
+            }
             LedgerError::NoRun(_) => Self::not_found("run-unknown", "such run").detail(error.to_string()),
             LedgerError::Unreadable { .. } => {
                 let title = "A run's record cannot be read";

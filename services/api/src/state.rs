@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use honk_agent::Ledger;
+use honk_agent::registry::Registry;
 use honk_bus::{Bucket, Bus, BusError, Mirror, Watch};
+use honk_protocol::control::{WORKFLOW_WISHES, Wish, workflow_key};
 use honk_protocol::dataset::Location;
 use honk_protocol::entity::Entity;
-use honk_protocol::name::DatasetName;
+use honk_protocol::name::{DatasetName, WorkflowName};
 use honk_protocol::reason::Reason;
 use honk_protocol::{subject, topology};
 use honk_service::{Clock, Context, Health, Metrics};
@@ -38,12 +40,15 @@ const CHECK: &str = "api";
 pub struct Api {
     pub(crate) bus: Bus,
     pub(crate) ledger: Ledger,
+    pub(crate) registry: Registry,
     pub(crate) clock: Clock,
     pub(crate) config: Arc<ApiConfig>,
     pub(crate) catalog: Mirror<Entity>,
     pub(crate) locations: Mirror<Location>,
     /// Versions and pointers, told apart by their keys.
     pub(crate) workflows: Mirror<Value>,
+    /// The paused workflows.
+    pub(crate) holds: Mirror<Wish>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) letters: Arc<Letters>,
     pub(crate) health: Health,
@@ -70,11 +75,13 @@ impl Api {
         follow(Arc::clone(&letters), watch, tasks, stop.clone()).await;
         let api = Self {
             ledger: Ledger::new(bus.clone(), context.clock.clone()),
+            registry: Registry::new(&bus, context.clock.clone()),
             clock: context.clock.clone(),
             config: Arc::new(config),
-            catalog: mirror(&bus.catalog(), tasks, stop).await?,
-            locations: mirror(&bus.locations(), tasks, stop).await?,
-            workflows: mirror(&bus.workflows(), tasks, stop).await?,
+            catalog: mirror(&bus.catalog(), ">", tasks, stop).await?,
+            locations: mirror(&bus.locations(), ">", tasks, stop).await?,
+            workflows: mirror(&bus.workflows(), subject::WORKFLOW_VERSIONS_AND_NAMES, tasks, stop).await?,
+            holds: mirror(&bus.control(), WORKFLOW_WISHES, tasks, stop).await?,
             runs,
             letters,
             health: context.health.clone(),
@@ -97,6 +104,11 @@ impl Api {
         let entry = self.bus.catalog().get(&key).await?;
         let entity = entry.and_then(|entry| serde_json::from_slice(&entry.value).ok());
         entity.map(Arc::new).ok_or_else(|| unknown_dataset(name))
+    }
+
+    /// Whether the workflow is paused.
+    pub(crate) fn is_held(&self, workflow: &WorkflowName) -> bool {
+        self.holds.get(&workflow_key(workflow)).is_some()
     }
 
     async fn keep_reporting_health(self, stop: CancellationToken) {
@@ -137,12 +149,17 @@ async fn watch(bus: &Bus, stream: &str, filter: &str) -> Result<Watch, BusError>
     }
 }
 
-async fn mirror<V>(bucket: &Bucket, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Mirror<V>, BusError>
+async fn mirror<V>(
+    bucket: &Bucket,
+    filter: &str,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Mirror<V>, BusError>
 where
     V: DeserializeOwned + Send + Sync + 'static,
 {
     loop {
-        match Mirror::start(bucket, tasks, stop.clone()).await {
+        match Mirror::start_part(bucket, filter, tasks, stop.clone()).await {
             Err(error) if error.is_transient() => wait_for_provisioning(&error).await,
             started => return started,
         }

@@ -5,6 +5,7 @@
 
 mod dataset;
 mod dead;
+mod log;
 mod problem;
 mod run;
 mod workflow;
@@ -16,9 +17,13 @@ pub use dataset::{
     DatasetPage, DatasetQuery, DatasetView, ImportAnswer, ImportProblem, ImportStatus, ImportedDocument, LocationView,
 };
 pub use dead::{DeadLetterPage, DeadLetterQuery, DeadLetterView, Payload, Replayed};
+pub use log::{DEFAULT_LOG_LIMIT, LogItem, LogPage, LogQuery, LogUpdate, MAX_LOG_LIMIT, since};
 pub use problem::{Fault, Problem};
-pub use run::{FailureView, JobView, ProgressView, RunEnd, RunPage, RunQuery, RunUpdate, RunView};
-pub use workflow::{WorkflowJob, WorkflowPage, WorkflowRegistered, WorkflowStatus, WorkflowSummary, WorkflowView};
+pub use run::{FailureView, ItemsView, JobView, ProgressView, RunEnd, RunPage, RunQuery, RunUpdate, RunView};
+pub use workflow::{
+    WorkflowDeletion, WorkflowHistory, WorkflowJob, WorkflowPage, WorkflowRegistered, WorkflowRegistration,
+    WorkflowRollback, WorkflowStatus, WorkflowSummary, WorkflowTermView, WorkflowView,
+};
 
 /// Answer to `POST /events` (202): the event is stored; its run exists as soon as intake has read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

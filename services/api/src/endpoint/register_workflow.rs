@@ -1,45 +1,92 @@
-//! `POST /api/workflows`: a workflow's YAML becomes its current version. The version is stored by its hash before the name
-//! points to it, so that whoever follows the name finds it; versions are never changed or removed.
+//! `POST /api/workflows`: a workflow's YAML becomes its current version, with the files that its steps need. Files, version and text are
+//! stored, by their hashes, before the name points to them, so that whoever follows the name finds all of it.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use honk_bundle::{Bundle, BundleError};
 use honk_protocol::event::DATASET_ONBOARD;
-use honk_protocol::subject::{workflow_name_key, workflow_version_key};
-use honk_protocol::workflow::WorkflowPointer;
-use honk_workflow::{Diagnostic, Parsed, Workflow};
+use honk_protocol::name::WorkflowHash;
+use honk_protocol::subject::{workflow_source_key, workflow_version_key};
+use honk_protocol::workflow::WorkflowSource;
+use honk_workflow::{BundleRef, Diagnostic, Parsed, Workflow};
 
 use crate::config::ApiConfig;
-use crate::extract::Body;
-use crate::problem::{ApiError, conflict};
-use crate::state::{Api, read_own_write};
+use crate::extract::Parameters;
+use crate::problem::ApiError;
+use crate::state::Api;
 use crate::text::check_line_breaks;
-use crate::wire::{Fault, WorkflowRegistered, WorkflowStatus};
+use crate::upload::{Upload, summary};
+use crate::versions::{self, Target};
+use crate::wire::{Fault, WorkflowRegistered, WorkflowRegistration, WorkflowStatus};
 
-/// How often the name is pointed again because another writer was faster.
-const TRIES: usize = 10;
-
-pub(super) async fn handle(State(api): State<Api>, body: Body) -> Result<Response, ApiError> {
-    let source = body.text()?;
-    check_line_breaks(source)?;
-    let Parsed { workflow, warnings } = honk_workflow::parse(source).map_err(invalid)?;
+pub(super) async fn handle(
+    State(api): State<Api>,
+    Parameters(registration): Parameters<WorkflowRegistration>,
+    upload: Upload,
+) -> Result<Response, ApiError> {
+    check_line_breaks(&upload.source)?;
+    let Parsed { mut workflow, warnings } = honk_workflow::parse(&upload.source).map_err(invalid)?;
     let mut warnings: Vec<Fault> = warnings.into_iter().map(fault).collect();
     warnings.extend(unknown(&workflow, &api.config));
+    if registration.strict && !warnings.is_empty() {
+        return Err(refused(warnings));
+    }
+    let bundle = pack(&upload)?;
+    workflow.bundle =
+        bundle.as_ref().map(|bundle| BundleRef { hash: bundle.hash.clone(), files: bundle.files.clone() });
     let hash = workflow.hash();
-    store_version(&api, &workflow).await?;
-    let status = point(&api, &workflow, source).await?;
+    store_bundle(&api, bundle.as_ref()).await?;
+    store_version(&api, &workflow, &hash, &upload).await?;
+    let target = Target { name: &workflow.name, hash: &hash, source: &upload.source, rollback: false };
+    let status = versions::point(&api, &target).await?;
+    // Whoever removed the last version that had the same files may have removed them in the meantime.
+    store_bundle(&api, bundle.as_ref()).await?;
     let code = if status == WorkflowStatus::Created { StatusCode::CREATED } else { StatusCode::OK };
-    let registered = WorkflowRegistered { name: workflow.name, hash, status, warnings };
+    let files = workflow.bundle.map(|bundle| bundle.files).unwrap_or_default();
+    let registered = WorkflowRegistered { name: workflow.name, hash, status, files, warnings };
     Ok((code, Json(registered)).into_response())
+}
+
+/// The files as one object; none if there are no files.
+fn pack(upload: &Upload) -> Result<Option<Bundle>, ApiError> {
+    if upload.files.is_empty() {
+        return Ok(None);
+    }
+    honk_bundle::pack(upload.files.iter().cloned()).map(Some).map_err(|error| {
+        use BundleError::{FileTooLarge, TooLarge, TooManyFiles};
+        let (status, code) = match error {
+            FileTooLarge { .. } | TooLarge { .. } | TooManyFiles { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "bundle-too-large")
+            }
+            _ => (StatusCode::UNPROCESSABLE_ENTITY, "bundle-invalid"),
+        };
+        ApiError::new(status, code, "The workflow's files cannot be taken along").detail(error.to_string())
+    })
+}
+
+async fn store_bundle(api: &Api, bundle: Option<&Bundle>) -> Result<(), ApiError> {
+    if let Some(bundle) = bundle {
+        api.bus.bundles().put(bundle.hash.as_str(), &bundle.bytes).await?;
+    }
+    Ok(())
 }
 
 fn invalid(diagnostics: Vec<Diagnostic>) -> ApiError {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-    let title = "The workflow has faults";
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "workflow-invalid", title)
-        .detail(if errors == 1 { "1 fault".to_owned() } else { format!("{errors} faults") })
-        .errors(diagnostics.into_iter().map(fault).collect())
+    with_faults(errors, diagnostics.into_iter().map(fault).collect())
+}
+
+/// Warnings that are taken for errors.
+fn refused(warnings: Vec<Fault>) -> ApiError {
+    with_faults(warnings.len(), warnings)
+}
+
+fn with_faults(count: usize, faults: Vec<Fault>) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "workflow-invalid", "The workflow has faults")
+        .detail(if count == 1 { "1 fault".to_owned() } else { format!("{count} faults") })
+        .errors(faults)
 }
 
 fn fault(diagnostic: Diagnostic) -> Fault {
@@ -77,52 +124,19 @@ fn unknown(workflow: &Workflow, config: &ApiConfig) -> Vec<Fault> {
     pools.chain(triggers).collect()
 }
 
-async fn store_version(api: &Api, workflow: &Workflow) -> Result<(), ApiError> {
-    let key = workflow_version_key(&workflow.hash());
-    match api.bus.workflows().create(&key, workflow.to_json()).await {
-        Ok(_) => Ok(()),
+async fn store_version(api: &Api, workflow: &Workflow, hash: &WorkflowHash, upload: &Upload) -> Result<(), ApiError> {
+    let bucket = api.bus.workflows();
+    match bucket.create(&workflow_version_key(hash), workflow.to_json()).await {
+        Ok(_) => {}
         // Its key is the hash of its content, so what is there is the same.
-        Err(error) if error.is_conflict() => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) if error.is_conflict() => {}
+        Err(error) => return Err(error.into()),
     }
-}
-
-async fn point(api: &Api, workflow: &Workflow, source: &str) -> Result<WorkflowStatus, ApiError> {
-    let (bucket, key, hash) = (api.bus.workflows(), workflow_name_key(&workflow.name), workflow.hash());
-    for _ in 0..TRIES {
-        let entry = bucket.get(&key).await?;
-        let current = entry.as_ref().and_then(|entry| serde_json::from_slice::<WorkflowPointer>(&entry.value).ok());
-        let same_version = current.as_ref().is_some_and(|current| current.hash == hash);
-        if let Some(current) = current.as_ref().filter(|current| current.hash == hash && current.source == source) {
-            tracing::debug!(workflow = %current.name, "registered again as it is");
-            return Ok(WorkflowStatus::Unchanged);
-        }
-        let registered_at = current.filter(|_| same_version).map_or_else(|| api.clock.now(), |it| it.registered_at);
-        let pointer = WorkflowPointer {
-            name: workflow.name.clone(),
-            hash: hash.clone(),
-            registered_at,
-            source: source.to_owned(),
-        };
-        let value = serde_json::to_vec(&pointer).unwrap_or_default();
-        let (status, written) = match &entry {
-            None => (WorkflowStatus::Created, bucket.create(&key, value).await),
-            // Only a comment or the layout differs.
-            Some(entry) if same_version => {
-                (WorkflowStatus::Unchanged, bucket.update(&key, value, entry.revision).await)
-            }
-            Some(entry) => (WorkflowStatus::Updated, bucket.update(&key, value, entry.revision).await),
-        };
-        match written {
-            Ok(revision) => {
-                read_own_write(&api.workflows, revision).await;
-                return Ok(status);
-            }
-            Err(error) if error.is_conflict() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(conflict().detail(format!("the workflow `{}` is being registered by others", workflow.name)))
+    let mut files: Vec<_> = upload.files.iter().map(summary).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let source = WorkflowSource { source: upload.source.clone(), files };
+    bucket.put(&workflow_source_key(&workflow.name, hash), serde_json::to_vec(&source).unwrap_or_default()).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! `GET /api/datasets/{name}`: a dataset, where it lies, and its newest run.
+//! `GET /api/datasets/{name}`: a dataset, where it lies, what is written down about it, and its newest run.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use honk_protocol::entity::{Entity, WORKFLOW};
 use honk_protocol::name::{DatasetName, WorkflowName};
 use honk_protocol::subject::location_key;
+use serde_json::Map;
 
+use super::metadata;
 use crate::problem::ApiError;
 use crate::state::Api;
 use crate::wire::{DatasetView, LocationView, RunView};
@@ -14,10 +16,11 @@ pub(super) async fn handle(State(api): State<Api>, Path(name): Path<String>) -> 
     let name = DatasetName::new(name)?;
     let entity = api.dataset(&name).await?;
     let whole = serde_json::to_value(&*entity).ok();
-    Ok(Json(DatasetView { entity: whole, ..view(&api, &entity) }))
+    let metadata = metadata::of(&api, &name).await?;
+    Ok(Json(DatasetView { entity: whole, metadata, ..view(&api, &entity) }))
 }
 
-/// The dataset without its entity.
+/// The dataset without its entity and its metadata.
 pub(super) fn view(api: &Api, entity: &Entity) -> DatasetView {
     let name = &entity.metadata.name;
     let location = api.locations.get(&location_key(name));
@@ -29,6 +32,7 @@ pub(super) fn view(api: &Api, entity: &Entity) -> DatasetView {
         workflow: entity.annotation(WORKFLOW).and_then(|name| WorkflowName::new(name).ok()),
         do_not_migrate: entity.forbids_migration(),
         entity: None,
+        metadata: Map::new(),
         location: location.map(|location| LocationView::new(name, &location)),
         last_run: last_run.map(|run| Box::new(RunView::new(&run, api.clock.now()))),
     }

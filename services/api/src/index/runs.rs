@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use honk_bus::Message;
-use honk_protocol::name::{DatasetName, RunId, WorkflowName};
+use honk_protocol::name::{DatasetName, RunId, WorkflowHash, WorkflowName};
 use honk_protocol::run::{Run, RunState};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -54,6 +54,15 @@ impl Runs {
         self.read(|shelves| {
             let (_, id) = shelves.by_dataset.get(dataset)?.last()?;
             shelves.runs.get(id).cloned()
+        })
+    }
+
+    /// The versions of a workflow that its runs may still need: those that are under way, and those that did not succeed and can be replayed.
+    pub(crate) fn needed_versions(&self, workflow: &WorkflowName) -> HashSet<WorkflowHash> {
+        self.read(|shelves| {
+            let runs = shelves.by_workflow.get(workflow).into_iter().flatten();
+            let runs = runs.filter_map(|(_, id)| shelves.runs.get(id));
+            runs.filter(|run| run.state != RunState::Success).map(|run| run.workflow.hash.clone()).collect()
         })
     }
 
@@ -173,7 +182,7 @@ impl Index for Runs {
 
 #[cfg(test)]
 mod tests {
-    use honk_protocol::name::{PoolName, WorkflowHash};
+    use honk_protocol::name::PoolName;
     use honk_protocol::run::{EventRef, NewRun, RunEvent, WorkflowRef};
     use honk_protocol::subject::run_key;
 
@@ -187,7 +196,10 @@ mod tests {
             workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
             event,
             trace: String::new(),
-            jobs: vec![("a".parse().unwrap(), PoolName::default_pool(), vec![])],
+            input: serde_json::Map::new(),
+            limit_ms: None,
+            gate: None,
+            jobs: vec![("a".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
         };
         Run::create(new, true, Timestamp::from_second(number / 2).unwrap()).0
     }

@@ -4,7 +4,7 @@ use honk_protocol::dataset::{Location, Place, Side};
 use honk_protocol::name::{DatasetName, RunId, WorkflowName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Fault, Problem, RunView};
 
@@ -59,6 +59,9 @@ pub enum ImportStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetQuery {
+    /// Only those that this picks ([`honk_protocol::selector`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -70,7 +73,7 @@ pub struct DatasetQuery {
 /// Answer to `GET /api/datasets`: by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DatasetPage {
-    /// The datasets, each without its `entity`.
+    /// The datasets, each without its `entity` and its `metadata`.
     pub datasets: Vec<DatasetView>,
     /// The cursor of the next page; none on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +99,9 @@ pub struct DatasetView {
     /// The entity as it was imported; pages leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<Value>,
+    /// What programs and people have written down about it; pages leave it out.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
     /// Where it lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<LocationView>,

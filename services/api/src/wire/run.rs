@@ -1,5 +1,7 @@
 //! Runs: as a page, one by one, and as a stream of server-sent events.
 
+use std::collections::BTreeMap;
+
 use honk_protocol::live::Progress;
 use honk_protocol::name::{DatasetName, JobName, PoolName, RunId, WorkflowHash, WorkflowName};
 use honk_protocol::reason::Reason;
@@ -77,6 +79,12 @@ pub struct RunView {
     /// The run that took this one's place while it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<RunId>,
+    /// Whether nothing new starts in it, by a person's wish.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// When it is ended if it still goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// Its jobs, in the workflow's order.
     pub jobs: Vec<JobView>,
 }
@@ -115,6 +123,21 @@ pub struct JobView {
     /// The id of its dead letter, while it is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<String>,
+    /// What became of its items, if it has a matrix that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemsView>,
+}
+
+/// The items of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ItemsView {
+    /// How many there are.
+    pub total: usize,
+    /// How many are in each state.
+    pub states: BTreeMap<JobState, usize>,
+    /// Those that are dead or have failed, the first twenty of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<JobView>,
 }
 
 /// Why an attempt did not succeed.
@@ -219,6 +242,8 @@ impl RunView {
             bytes: latest_count(run, "bytes"),
             successor: run.successor.clone(),
             superseded_by: run.superseded_by.clone(),
+            paused: run.paused,
+            deadline: run.deadline,
             jobs: run.jobs.iter().map(|job| JobView::new(&run.id, job)).collect(),
         }
     }
@@ -244,8 +269,21 @@ impl JobView {
             finished_at: job.finished_at,
             outputs: job.outputs.clone(),
             failure: job.failure.as_ref().map(FailureView::from),
-            dead_letter: (job.state == JobState::Dead).then(|| dead_letter_id(run, job)),
+            dead_letter: (job.state == JobState::Dead && job.items.is_empty()).then(|| dead_letter_id(run, job)),
+            items: (!job.items.is_empty()).then(|| ItemsView::new(run, &job.items)),
         }
+    }
+}
+
+impl ItemsView {
+    fn new(run: &RunId, items: &[Job]) -> Self {
+        const MOST_SHOWN: usize = 20;
+        let mut states = BTreeMap::new();
+        for item in items {
+            *states.entry(item.state).or_default() += 1;
+        }
+        let lost = items.iter().filter(|item| matches!(item.state, JobState::Dead | JobState::Failed));
+        Self { total: items.len(), states, lost: lost.take(MOST_SHOWN).map(|item| JobView::new(run, item)).collect() }
     }
 }
 

@@ -151,3 +151,77 @@ async fn a_location_does_not_change_under_a_run_and_a_cut_over_shows_at_once() {
     let shown: LocationView = world.get(path).await;
     assert_eq!((shown.active, shown.run), (Side::Target, Some(run.id)));
 }
+
+#[tokio::test]
+async fn what_is_written_down_about_a_dataset_is_shown_and_changed_field_by_field() {
+    let world = World::start().await;
+    world.import("d").await;
+    let path = "/api/datasets/d/metadata";
+    assert_eq!(world.get::<Value>(path).await, json!({}));
+    assert_eq!(world.get::<DatasetView>("/api/datasets/d").await.metadata, serde_json::Map::new());
+    let change = async |changes: Value| world.send(Method::PATCH, path, changes.to_string()).await;
+    let made: Value =
+        read(change(json!({"status": "new", "counts": {"rows": 7, "files": 1}, "gone": null})).await, 200).await;
+    assert_eq!(made, json!({"status": "new", "counts": {"rows": 7, "files": 1}}));
+
+    // As a step does, beside which a person changes something else.
+    let key = location_key(&dataset("d"));
+    let entry = world.bus.metadata().get(&key).await.unwrap().unwrap();
+    let by_a_step = json!({"status": "migrated", "counts": {"rows": 7, "files": 1}}).to_string();
+    world.bus.metadata().update(&key, by_a_step, entry.revision).await.unwrap();
+    let changed: Value = read(change(json!({"counts": {"files": null}, "checked-by": "ann"})).await, 200).await;
+    assert_eq!(changed, json!({"status": "migrated", "counts": {"rows": 7}, "checked-by": "ann"}));
+    assert_eq!(read::<Value>(change(json!({})).await, 200).await, changed);
+    assert_eq!(world.get::<Value>(path).await, changed);
+    assert_eq!(Value::Object(world.get::<DatasetView>("/api/datasets/d").await.metadata), changed);
+    let page: DatasetPage = world.get("/api/datasets").await;
+    assert!(page.datasets[0].metadata.is_empty(), "a page leaves it out");
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_written_down_is_refused() {
+    let world = World::start().await;
+    world.import("d").await;
+    let change = async |path: &str, body: String| world.send(Method::PATCH, path, body).await;
+    let path = "/api/datasets/d/metadata";
+    let own = json!({"name": "e", "source": null, "target": {}, "status": "x"}).to_string();
+    let reserved = problem(change(path, own).await, 422, "metadata-reserved").await;
+    let paths: Vec<_> = reserved.errors.iter().filter_map(|fault| fault.path.as_deref()).collect();
+    assert_eq!(paths, ["name", "source", "target"]);
+    problem(change(path, "[1]".into()).await, 422, "body-invalid").await;
+    problem(change(path, "nonsense".into()).await, 400, "body-malformed").await;
+    problem(change("/api/datasets/nobody/metadata", "{}".into()).await, 404, "dataset-unknown").await;
+    problem(world.send(Method::GET, "/api/datasets/nobody/metadata", "").await, 404, "dataset-unknown").await;
+    problem(change(path, json!({"x": "x".repeat(300_000)}).to_string()).await, 413, "body-too-large").await;
+    let half = |key: &str| json!({key: "x".repeat(150_000)}).to_string();
+    assert_eq!(change(path, half("first")).await.status(), 200);
+    problem(change(path, half("second")).await, 413, "metadata-too-large").await;
+    let repaired: Value = read(change(path, json!({"first": null, "ok": true}).to_string()).await, 200).await;
+    assert_eq!(repaired, json!({"ok": true}));
+
+    world.bus.metadata().put(&location_key(&dataset("d")), "no JSON").await.unwrap();
+    problem(world.send(Method::GET, path, "").await, 500, "metadata-unreadable").await;
+    problem(change(path, "{}".into()).await, 500, "metadata-unreadable").await;
+}
+
+#[tokio::test]
+async fn a_selection_lists_the_datasets_that_it_picks_page_by_page() {
+    let world = World::start().await;
+    for name in ["a-1", "a-2", "a-3", "b"] {
+        world.import(name).await;
+    }
+    let names = |page: &DatasetPage| page.datasets.iter().map(|dataset| dataset.name.to_string()).collect::<Vec<_>>();
+    let all: DatasetPage = world
+        .eventually("/api/datasets?selector=owner%3Ddata-team", |page: &DatasetPage| page.datasets.len() == 4)
+        .await;
+    assert_eq!(names(&all), ["a-1", "a-2", "a-3", "b"]);
+    let first: DatasetPage = world.get("/api/datasets?selector=name%3Da-*,owner&limit=2").await;
+    assert_eq!((names(&first), first.next.as_deref()), (vec!["a-1".to_owned(), "a-2".to_owned()], Some("a-2")));
+    let second: DatasetPage = world.get("/api/datasets?selector=name%3Da-*,owner&limit=2&cursor=a-2").await;
+    assert_eq!((names(&second), second.next), (vec!["a-3".to_owned()], None));
+    let none: DatasetPage = world.get("/api/datasets?selector=tag").await;
+    assert!(none.datasets.is_empty());
+    let wrong = world.send(Method::GET, "/api/datasets?selector=ownr%3Da", "").await;
+    let wrong = problem(wrong, 422, "selector-invalid").await;
+    assert!(wrong.detail.unwrap().contains("the keys are owner, lifecycle"));
+}

@@ -94,16 +94,24 @@ impl World {
 
     /// Makes a run as intake does.
     pub(crate) async fn run(&self, dataset: &str, event: &str) -> Run {
+        self.run_of(dataset, event, "w", &WorkflowHash::of(b"w")).await
+    }
+
+    /// Makes a run of this version of a workflow.
+    pub(crate) async fn run_of(&self, dataset: &str, event: &str, workflow: &str, hash: &WorkflowHash) -> Run {
         let pool = PoolName::default_pool();
         let new = NewRun {
             id: RunId::of_event("test", event),
             dataset: dataset.parse().unwrap(),
-            workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
+            workflow: WorkflowRef { name: workflow.parse().unwrap(), hash: hash.clone() },
             event: EventRef { source: "test".into(), id: event.into() },
             trace: String::new(),
+            input: serde_json::Map::new(),
+            limit_ms: None,
+            gate: None,
             jobs: vec![
-                ("a".parse().unwrap(), pool.clone(), vec![]),
-                ("b".parse().unwrap(), pool, vec!["a".parse().unwrap()]),
+                ("a".parse().unwrap(), pool.clone(), vec![]).into(),
+                ("b".parse().unwrap(), pool, vec!["a".parse().unwrap()]).into(),
             ],
         };
         let created: Created = self.ledger.create(&new, &Trace::default()).await.unwrap();

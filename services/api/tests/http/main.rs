@@ -5,6 +5,7 @@ mod catalog;
 mod dead_letters;
 mod events;
 mod harness;
+mod logs;
 mod runs;
 mod shape;
 mod workflows;

@@ -155,3 +155,27 @@ async fn a_watch_does_not_hold_up_the_end_of_the_process() {
     world.stop().await;
     assert!(events.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_run_is_paused_resumed_cancelled_and_done_again() {
+    let world = World::start().await;
+    world.import("d").await;
+    let run = world.run("d", "1").await;
+    let control = async |control: &str| world.send(Method::POST, &format!("/api/runs/{}/{control}", run.id), "").await;
+    let state = async |word: &str| -> RunView { control(word).await.json().await.unwrap() };
+    assert!(state("pause").await.paused);
+    assert!(!state("resume").await.paused);
+    problem(control("retry").await, 409, "not-allowed-now").await;
+    assert_eq!(state("cancel").await.state, RunState::Cancelled);
+    assert_eq!(state("cancel").await.state, RunState::Cancelled, "again, it changes nothing");
+    problem(control("pause").await, 409, "not-allowed-now").await;
+    let other = world.run("d", "2").await;
+    problem(control("retry").await, 409, "dataset-busy").await;
+    let path = format!("/api/runs/{}/cancel", other.id);
+    assert!(world.send(Method::POST, &path, "").await.status().is_success());
+    let again = state("retry?failed_only=true").await;
+    assert_eq!((again.state, again.jobs[0].generation), (RunState::Running, 2));
+    problem(control("explode").await, 404, "control-unknown").await;
+    let unknown = "/api/runs/r00000000000000000000/cancel";
+    problem(world.send(Method::POST, unknown, "").await, 404, "run-unknown").await;
+}
