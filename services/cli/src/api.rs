@@ -7,13 +7,14 @@ mod stream;
 use std::time::Duration;
 
 use honk_api::wire::{DatasetPage, DatasetView, DeadLetterPage, DeadLetterView, MAX_LIMIT, RunPage, RunView};
+use reqwest::multipart::Form;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use self::error::{ApiError, Doing, UNREACHABLE_HINT, with_help};
-pub(crate) use self::follow::{Absent, follow};
+pub(crate) use self::follow::{Absent, follow, follow_log};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -117,9 +118,35 @@ impl Api {
         url
     }
 
+    fn url_with(&self, path: &[&str], query: &impl Serialize) -> Url {
+        let mut url = self.url(path);
+        add_query(&mut url, query);
+        url
+    }
+
     /// Asks for what is at `path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ApiError> {
         self.read(self.request(Method::GET, self.url(path), None).await?).await
+    }
+
+    /// Asks for what is at `path` and is as `query` says.
+    pub(crate) async fn query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.read(self.request(Method::GET, self.url_with(path, query), None).await?).await
+    }
+
+    /// Sends a form, and reads its answer.
+    pub(crate) async fn send_form<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        form: Form,
+    ) -> Result<T, ApiError> {
+        let request = self.http.post(self.url_with(path, query)).timeout(ANSWER_TIMEOUT).multipart(form);
+        self.read(request.send().await.map_err(|error| self.unreachable(&error))?).await
     }
 
     /// Sends a request, and reads its answer.
@@ -129,12 +156,35 @@ impl Api {
         path: &[&str],
         body: Option<Body>,
     ) -> Result<T, ApiError> {
-        self.read(self.request(method, self.url(path), body).await?).await
+        self.send_as(method, path, &(), body).await
+    }
+
+    /// The same, in the way that `query` says.
+    pub(crate) async fn send_as<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &impl Serialize,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        self.read(self.request(method, self.url_with(path, query), body).await?).await
+    }
+
+    /// Has something done that needs no more words than its path and its query.
+    pub(crate) async fn command<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<T, ApiError> {
+        let mut url = self.url(path);
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        self.read(self.request(Method::POST, url, None).await?).await
     }
 
     /// Removes what is at `path`.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), ApiError> {
-        self.accepted(self.request(Method::DELETE, self.url(path), None).await?).await.map(drop)
+        self.delete_as(path, &()).await
+    }
+
+    /// Removes what is at `path`, in the way that `query` says.
+    pub(crate) async fn delete_as(&self, path: &[&str], query: &impl Serialize) -> Result<(), ApiError> {
+        self.accepted(self.request(Method::DELETE, self.url_with(path, query), None).await?).await.map(drop)
     }
 
     /// The answer to a `GET`, whatever its status.
@@ -152,8 +202,7 @@ impl Api {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut url = self.url(path);
-            add_query(&mut url, query);
+            let mut url = self.url_with(path, query);
             url.query_pairs_mut().append_pair("limit", &(limit - items.len()).clamp(1, MAX_LIMIT).to_string());
             if let Some(cursor) = &cursor {
                 url.query_pairs_mut().append_pair("cursor", cursor);
@@ -172,8 +221,8 @@ impl Api {
     }
 
     /// Opens a stream of server-sent events.
-    async fn open(&self, path: &[&str]) -> Result<Response, ApiError> {
-        let request = self.http.get(self.url(path)).header("accept", "text/event-stream");
+    async fn open(&self, path: &[&str], query: &impl Serialize) -> Result<Response, ApiError> {
+        let request = self.http.get(self.url_with(path, query)).header("accept", "text/event-stream");
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let response = self.accepted(response).await?;
         let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());

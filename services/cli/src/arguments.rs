@@ -2,7 +2,9 @@
 
 mod examples;
 mod local;
+mod logs;
 mod provision;
+mod workflow;
 
 use std::path::PathBuf;
 
@@ -12,10 +14,15 @@ use honk_protocol::dataset::S3Place;
 use honk_protocol::name::{DatasetName, PoolName, RunId, WorkflowName};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::RunState;
+use honk_protocol::selector::Selector;
 use reqwest::Url;
 
-pub(crate) use self::local::{BenchArguments, BenchCommand, ChainsArguments, DemoArguments, DevArguments};
+pub(crate) use self::local::{
+    BenchArguments, BenchCommand, ChainsArguments, DemoArguments, DevArguments, StepsArguments,
+};
+pub(crate) use self::logs::LogArguments;
 pub(crate) use self::provision::ProvisionArguments;
+pub(crate) use self::workflow::{RegisterArguments, WorkflowCommand};
 use crate::output::Format;
 use crate::place::parse_s3_url;
 
@@ -53,9 +60,15 @@ pub(crate) enum Command {
     /// Migrate real and generated datasets, and check every byte
     #[command(after_help = examples::DEMO)]
     Demo(DemoArguments),
-    /// Check workflows and register them
+    /// Check workflows and register them, with the files that their steps name
     #[command(after_help = examples::REGISTER)]
-    Register(FilesArguments),
+    Register(RegisterArguments),
+    /// Look at workflows and their versions, and at what they print
+    #[command(subcommand, after_help = examples::WORKFLOW)]
+    Workflow(WorkflowCommand),
+    /// Show what is wrong with workflows, without registering them
+    #[command(after_help = examples::LINT)]
+    Lint(LintArguments),
     /// Tell Honk which datasets there are
     #[command(subcommand, after_help = examples::CATALOG_IMPORT)]
     Catalog(CatalogCommand),
@@ -95,6 +108,19 @@ pub(crate) struct FilesArguments {
     pub(crate) files: Vec<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct LintArguments {
+    /// The workflows; `-` is standard input
+    #[arg(required_unless_present = "schema", conflicts_with = "schema", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print the JSON Schema of a workflow's file, for editors
+    #[arg(long)]
+    pub(crate) schema: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogCommand {
     /// Import entities in Backstage's format, YAML or JSON, many documents a file if need be
@@ -112,7 +138,7 @@ pub(crate) enum DatasetCommand {
         #[arg(long, value_name = "N", default_value = "50")]
         limit: usize,
     },
-    /// Show a dataset: its owner, where it lies, its newest run
+    /// Show a dataset: its owner, where it lies, what is written down about it, its newest run
     #[command(after_help = examples::DATASET_SHOW)]
     Show {
         /// The dataset
@@ -150,11 +176,25 @@ pub(crate) struct LocationArguments {
     pub(crate) format: Option<String>,
 }
 
+/// What `--help` says about selections.
+const SELECTOR_HELP: &str = "\
+The datasets of the catalog that this picks, but for those that must not be migrated and those that have a run that is not finished.
+
+Parts are separated by commas, and all must hold: KEY=VALUE, KEY!=VALUE, KEY (it is there) or !KEY (it is not). Keys are owner, lifecycle, \
+system, type, name (with * and ?), tag, annotation.NAME and label.NAME. A value with a comma stands in double quotes.";
+
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArguments {
     /// The datasets
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required_unless_present = "selector", value_name = "NAME")]
     pub(crate) names: Vec<DatasetName>,
+    /// The datasets of the catalog that this picks, such as `owner=data-team,lifecycle=production`, but for those that must not be
+    /// migrated and those that have a run that is not finished
+    #[arg(long, value_name = "SELECTION", conflicts_with = "names", long_help = SELECTOR_HELP)]
+    pub(crate) selector: Option<Selector>,
+    /// Only show what would be migrated, what would not, and why
+    #[arg(long, requires = "selector", conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
     /// The workflow to run instead of the one that each dataset's entity names
     #[arg(long, value_name = "WORKFLOW")]
     pub(crate) workflow: Option<WorkflowName>,
@@ -180,6 +220,39 @@ pub(crate) enum RunCommand {
         /// The run
         id: RunId,
     },
+    /// Give runs up: their programs are ended wherever they run
+    #[command(after_help = examples::RUN_CANCEL)]
+    Cancel(RunsArguments),
+    /// Let nothing new start in runs; what runs goes on
+    #[command(after_help = examples::RUN_PAUSE)]
+    Pause(RunsArguments),
+    /// Let paused runs go on
+    #[command(after_help = examples::RUN_RESUME)]
+    Resume(RunsArguments),
+    /// Do finished runs again
+    #[command(after_help = examples::RUN_RETRY)]
+    Retry {
+        #[command(flatten)]
+        runs: RunsArguments,
+        /// Only the jobs that did not succeed, and what depends on them
+        #[arg(long)]
+        failed_only: bool,
+    },
+    /// Show what the steps of a run printed
+    #[command(after_help = examples::RUN_LOGS)]
+    Logs {
+        /// The run
+        id: RunId,
+        #[command(flatten)]
+        selection: LogArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    /// The runs
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) ids: Vec<RunId>,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,16 @@
 //! `honk bench chains`: what a chain of three jobs costs that do nothing. Real events become real runs of a real workflow through the
-//! real intake and agents; the only thing left out is work.
+//! real intake and agents; the only thing left out is work. `honk bench steps` is [`mod@steps`].
 
 mod cpu;
 mod report;
+mod steps;
 mod write;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use honk_agent::StepSettings;
 use honk_agent::agent::AgentParts;
 use honk_agent::{Agent, AgentConfig};
 use honk_bus::{Bus, BusError, Message, Publication};
@@ -26,6 +28,7 @@ use tokio::task::JoinSet;
 
 use self::cpu::Meter;
 pub(crate) use self::report::Report;
+pub(crate) use self::steps::{StepsReport, steps};
 use crate::arguments::ChainsArguments;
 use crate::error::CliError;
 use crate::system::{Nats, Services, context, provision, start_nats};
@@ -59,17 +62,20 @@ jobs:
 
 /// Measures, in a system of its own.
 pub(crate) async fn chains(arguments: &ChainsArguments) -> Result<Report, CliError> {
-    let folder =
-        tempfile::tempdir().map_err(|error| CliError::failed("cannot make a temporary folder").caused_by(&error))?;
+    let folder = temporary_folder()?;
     let nats = start_nats(arguments.nats.clone(), folder.path()).await?;
     let measured = measure(arguments, &nats).await;
     nats.stop().await;
     measured
 }
 
+fn temporary_folder() -> Result<tempfile::TempDir, CliError> {
+    tempfile::tempdir().map_err(|error| CliError::failed("cannot make a temporary folder").caused_by(&error))
+}
+
 async fn measure(arguments: &ChainsArguments, nats: &Nats) -> Result<Report, CliError> {
     let bus = provision(&nats.url(), &Settings::default()).await?;
-    let datasets = register(&bus, arguments).await?;
+    let datasets = register(&bus, WORKFLOW, arguments.runs.get() + WARM_UP).await?;
     let mut context = context("warn")?;
     context.common.nats.url = nats.url();
     let mut services = Services::new();
@@ -101,17 +107,18 @@ async fn noop_agent(context: Context<NoSettings>, pool: &'static str) -> Result<
         clock: context.clock.clone(),
         metrics: context.metrics.clone(),
         health: context.health.clone(),
+        steps: StepSettings::of(&context),
     };
     let config = AgentConfig { pool: PoolName::new(pool)?, slots: SLOTS, name: context.service.clone() };
     Ok(Agent::new(parts, config, Vec::new()).run(&context.lifecycle).await?)
 }
 
-/// Registers the workflow and one dataset a chain, as the API would.
-async fn register(bus: &Bus, arguments: &ChainsArguments) -> Result<Vec<DatasetName>, CliError> {
+/// Registers the workflow and as many datasets, one for each run, as the API would.
+async fn register(bus: &Bus, source: &str, count: u32) -> Result<Vec<DatasetName>, CliError> {
     let failed = |error: BusError| CliError::failed("cannot register what is measured").caused_by(&error);
-    let parsed = honk_workflow::parse(WORKFLOW);
+    let parsed = honk_workflow::parse(source);
     let workflow = parsed.map_err(|_| CliError::failed("the measured workflow is not valid"))?.workflow;
-    let pointer = pointer(&workflow);
+    let pointer = pointer(&workflow, source);
     let workflows = bus.workflows();
     workflows.put(&subject::workflow_version_key(&workflow.hash()), workflow.to_json()).await.map_err(failed)?;
     workflows.put(&subject::workflow_name_key(&workflow.name), pointer.to_string()).await.map_err(failed)?;
@@ -122,7 +129,7 @@ async fn register(bus: &Bus, arguments: &ChainsArguments) -> Result<Vec<DatasetN
     );
     let mut puts = JoinSet::new();
     let mut datasets = Vec::new();
-    for number in 0..arguments.runs.get() + WARM_UP {
+    for number in 0..count {
         let name = format!("bench-{tag}-{number}");
         let dataset = DatasetName::new(name).map_err(|error| CliError::failed(error.to_string()))?;
         let entity = json!({
@@ -145,13 +152,9 @@ async fn register(bus: &Bus, arguments: &ChainsArguments) -> Result<Vec<DatasetN
     Ok(datasets)
 }
 
-fn pointer(workflow: &Workflow) -> serde_json::Value {
-    let pointer = WorkflowPointer {
-        name: workflow.name.clone(),
-        hash: workflow.hash(),
-        registered_at: Clock::system().now(),
-        source: WORKFLOW.to_owned(),
-    };
+fn pointer(workflow: &Workflow, source: &str) -> serde_json::Value {
+    let pointer =
+        WorkflowPointer::new(workflow.name.clone(), workflow.hash(), Clock::system().now(), source.to_owned());
     serde_json::to_value(pointer).unwrap_or_default()
 }
 
@@ -208,8 +211,14 @@ impl Load {
 
     fn send(&mut self) -> Result<(), CliError> {
         let dataset = self.datasets.next().ok_or_else(|| CliError::failed("there are too few datasets"))?;
-        let event =
-            OnboardEvent { id: dataset.to_string(), source: "/honk/bench".into(), dataset, workflow: None, time: None };
+        let event = OnboardEvent {
+            id: dataset.to_string(),
+            source: "/honk/bench".into(),
+            dataset,
+            workflow: None,
+            time: None,
+            input: serde_json::Map::new(),
+        };
         self.begun.insert(event.run_id(), Instant::now());
         let bus = self.bus.clone();
         let publication = Publication::new(EVENT_ONBOARD, event.to_structured()).message_id(event.id);

@@ -10,16 +10,20 @@ mod dev;
 mod dlq;
 mod doctor;
 mod files;
+mod lint;
+mod logs;
 mod migrate;
 mod provision;
 mod register;
 mod run;
+mod workflow;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+pub(crate) use self::workflow::Diff;
 use crate::api::{Api, Doing};
 use crate::arguments::{Arguments, Command, GlobalArguments};
 use crate::error::{CliError, Exit};
@@ -51,8 +55,10 @@ async fn dispatch(Arguments { global, command }: Arguments, output: &Output) -> 
         Command::Demo(arguments) => Box::pin(demo::run(arguments, output)).await,
         Command::Provision(arguments) => Box::pin(provision::run(arguments, output)).await,
         Command::Bench(arguments) => Box::pin(bench::run(arguments, output)).await,
+        Command::Lint(arguments) => lint::run(&arguments, output),
         Command::Completions { shell } => completions::run(shell, output),
         Command::Register(arguments) => register::run(&arguments, &api(&global)?, output).await,
+        Command::Workflow(command) => workflow::run(command, &api(&global)?, output).await,
         Command::Catalog(command) => catalog::run(&command, &api(&global)?, output).await,
         Command::Dataset(command) => dataset::run(command, &api(&global)?, output).await,
         Command::Migrate(arguments) => migrate::run(arguments, &api(&global)?, output).await,

@@ -48,6 +48,11 @@ impl Output {
         !self.bars.is_hidden()
     }
 
+    /// Whether a person sees standard output as it is written, and wants colours there (<https://no-color.org>).
+    pub(crate) fn has_colours(&self) -> bool {
+        !self.is_json() && io::stdout().is_terminal() && honk_service::environment().get("NO_COLOR").is_none()
+    }
+
     /// Progress bars on standard error; lines of [`Output::note`] appear above them.
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.bars

@@ -2,15 +2,19 @@
 
 mod dataset;
 mod dead_letter;
+mod log;
 mod progress;
 mod run;
+mod workflow;
 
 use jiff::Timestamp;
 
 pub(crate) use self::dataset::{dataset, datasets, location};
 pub(crate) use self::dead_letter::{dead_letter, dead_letters};
+pub(crate) use self::log::LogView;
 pub(crate) use self::progress::Follower;
 pub(crate) use self::run::{failures, run, runs};
+pub(crate) use self::workflow::{diff, history, status, workflow, workflows};
 use crate::output::inline;
 
 /// `2026-01-02 03:04:05Z`.

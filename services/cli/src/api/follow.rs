@@ -1,9 +1,10 @@
-//! Follows a run to its end. A connection that breaks is made again, because a run outlives restarts of the API.
+//! Follows a run, or what it prints, to its end. A connection that breaks is made again, because a run outlives restarts of the API.
 
 use std::time::Duration;
 
-use honk_api::wire::{RunUpdate, RunView};
+use honk_api::wire::{LogQuery, LogUpdate, RunUpdate, RunView};
 use honk_protocol::name::RunId;
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::stream::EventReader;
@@ -64,52 +65,109 @@ pub(crate) async fn follow(
     absent: Absent,
     mut on_update: impl FnMut(&RunUpdate) -> Result<(), CliError>,
 ) -> Result<RunView, FollowError> {
-    let mut reached = false;
-    let mut failing_since: Option<Instant> = None;
-    let mut wait = FIRST_WAIT;
+    let mut again = Again::new(absent);
+    let path = ["api", "runs", run.as_str(), "watch"];
     loop {
-        let mut heard = false;
-        let error = match listen(api, run, &mut heard, &mut on_update).await {
-            Ok(finished) => return Ok(finished),
-            Err(FollowError::Api(error)) => error,
+        let listened = listen(api, &path, &(), &mut again, |name, data| {
+            let update = RunUpdate::read(name, data)?;
+            let told = update.as_ref().map_or(Ok(()), &mut on_update);
+            Ok(told.map(|()| matches!(update, Some(RunUpdate::End(_)))))
+        });
+        let finished = match listened.await {
+            Ok(()) => api.get(&["api", "runs", run.as_str()]).await,
+            Err(FollowError::Api(error)) => Err(error),
             Err(told) => return Err(told),
         };
-        if heard {
-            (reached, failing_since, wait) = (true, None, FIRST_WAIT);
+        match finished {
+            Ok(finished) => return Ok(finished),
+            Err(error) => again.wait(error).await?,
         }
-        let early = absent == Absent::IsEarly && error.is_not_found();
-        let passes = error.is_passing() && (reached || absent == Absent::IsEarly);
-        if !(early || passes) || failing_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            return Err(error.into());
-        }
-        sleep(wait).await;
-        wait = (wait * 2).min(MAX_WAIT);
     }
 }
 
-/// Listens to one connection until the run is finished. A connection that ends before is an error that passes.
-async fn listen(
+/// Follows what `run` prints until it is finished. `on_update` hears of every line that `query` selects once: after a broken connection the
+/// query goes on after the last one.
+pub(crate) async fn follow_log(
     api: &Api,
     run: &RunId,
-    heard: &mut bool,
-    on_update: &mut impl FnMut(&RunUpdate) -> Result<(), CliError>,
-) -> Result<RunView, FollowError> {
-    let mut response = api.open(&["api", "runs", run.as_str(), "watch"]).await?;
+    query: &mut LogQuery,
+    mut on_update: impl FnMut(LogUpdate) -> Result<(), CliError>,
+) -> Result<(), FollowError> {
+    let mut again = Again::new(Absent::IsWrong);
+    let path = ["api", "runs", run.as_str(), "logs"];
+    loop {
+        let asked = query.clone();
+        let listened = listen(api, &path, &asked, &mut again, |name, data| {
+            let Some(update) = LogUpdate::read(name, data)? else { return Ok(Ok(false)) };
+            if let LogUpdate::Line(line) = &update {
+                query.after = Some(line.cursor.clone());
+            }
+            let is_end = matches!(update, LogUpdate::End(_));
+            Ok(on_update(update).map(|()| is_end))
+        });
+        match listened.await {
+            Ok(()) => return Ok(()),
+            Err(FollowError::Api(error)) => again.wait(error).await?,
+            Err(told) => return Err(told),
+        }
+    }
+}
+
+/// Whether and when to connect again.
+struct Again {
+    absent: Absent,
+    heard: bool,
+    reached: bool,
+    failing_since: Option<Instant>,
+    wait: Duration,
+}
+
+impl Again {
+    const fn new(absent: Absent) -> Self {
+        Self { absent, heard: false, reached: false, failing_since: None, wait: FIRST_WAIT }
+    }
+
+    /// Waits after a connection that ended with `error`, or gives up with it.
+    async fn wait(&mut self, error: ApiError) -> Result<(), FollowError> {
+        if std::mem::take(&mut self.heard) {
+            (self.reached, self.failing_since, self.wait) = (true, None, FIRST_WAIT);
+        }
+        let early = self.absent == Absent::IsEarly && error.is_not_found();
+        let passes = error.is_passing() && (self.reached || self.absent == Absent::IsEarly);
+        if !(early || passes) || self.failing_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return Err(error.into());
+        }
+        sleep(self.wait).await;
+        self.wait = (self.wait * 2).min(MAX_WAIT);
+        Ok(())
+    }
+}
+
+/// What came of an event: whether it was the last one, or that whoever heard it gave up; or it could not be read.
+type Heard = Result<Result<bool, CliError>, serde_json::Error>;
+
+/// Listens to one connection until `on_event`, which gets each event's name and data, says that it was the last. A connection that ends
+/// before is an error that passes.
+async fn listen(
+    api: &Api,
+    path: &[&str],
+    query: &impl Serialize,
+    again: &mut Again,
+    mut on_event: impl FnMut(&str, &str) -> Heard,
+) -> Result<(), FollowError> {
+    let mut response = api.open(path, query).await?;
     let mut reader = EventReader::default();
     loop {
         let broken = |cause: &str| ApiError::Unreachable { url: api.shown(), cause: cause.to_owned() };
         let piece = tokio::time::timeout(SILENCE, response.chunk()).await.map_err(|_| broken("it fell silent"))?;
         let piece = piece.map_err(|error| broken(&super::deepest(&error)))?;
         let piece = piece.ok_or_else(|| broken("it ended the stream before the run's end"))?;
-        *heard = true;
+        again.heard = true;
         let strange = |cause: String| ApiError::Strange { url: api.shown(), status: 200, cause };
         for event in reader.push(&piece).map_err(|error| strange(error.to_string()))? {
-            let update = RunUpdate::read(&event.name, &event.data).map_err(|error| strange(error.to_string()))?;
-            if let Some(update) = &update {
-                on_update(update).map_err(FollowError::Told)?;
-            }
-            if matches!(update, Some(RunUpdate::End(_))) {
-                return Ok(api.get(&["api", "runs", run.as_str()]).await?);
+            let heard = on_event(&event.name, &event.data).map_err(|error| strange(error.to_string()))?;
+            if heard.map_err(FollowError::Told)? {
+                return Ok(());
             }
         }
     }

@@ -28,7 +28,67 @@ Examples:
 pub(super) const REGISTER: &str = "\
 Examples:
   honk register workflows/migrate-dataset.yml
-  honk register workflows/nightly.yml workflows/weekly.yml -o json";
+  honk register workflows/nightly.yml workflows/weekly.yml -o json
+  honk register workflows/migrate-dataset.yml --strict";
+
+pub(super) const WORKFLOW: &str = "\
+Examples:
+  honk workflow list
+  honk workflow diff nightly
+  honk workflow rollback nightly
+  honk workflow logs my-dataset";
+
+pub(super) const WORKFLOW_LIST: &str = "\
+Examples:
+  honk workflow list
+  honk workflow list -o json | jq -r '.[].name'";
+
+pub(super) const WORKFLOW_SHOW: &str = "\
+Examples:
+  honk workflow show nightly
+  honk workflow show nightly --version 0123456789ab
+  honk workflow show nightly -o json | jq -r .source";
+
+pub(super) const WORKFLOW_HISTORY: &str = "\
+Examples:
+  honk workflow history nightly
+  honk workflow history nightly -o json | jq -r '.versions[].hash'";
+
+pub(super) const WORKFLOW_DIFF: &str = "\
+Examples:
+  honk workflow diff nightly
+  honk workflow diff nightly 0123456789ab
+  honk workflow diff nightly 0123456789ab fedcba987654";
+
+pub(super) const WORKFLOW_ROLLBACK: &str = "\
+Examples:
+  honk workflow rollback nightly
+  honk workflow rollback nightly --to 0123456789ab";
+
+pub(super) const WORKFLOW_PAUSE: &str = "\
+Examples:
+  honk workflow pause nightly";
+
+pub(super) const WORKFLOW_RESUME: &str = "\
+Examples:
+  honk workflow resume nightly";
+
+pub(super) const WORKFLOW_DELETE: &str = "\
+Examples:
+  honk workflow delete nightly
+  honk workflow delete nightly weekly --force";
+
+pub(super) const WORKFLOW_LOGS: &str = "\
+Examples:
+  honk workflow logs my-dataset
+  honk workflow logs my-dataset --job validate --follow
+  honk workflow logs my-dataset --since 10m -o json | jq -r .text";
+
+pub(super) const LINT: &str = "\
+Examples:
+  honk lint workflows/migrate-dataset.yml
+  honk lint workflows/nightly.yml workflows/weekly.yml --strict -o json
+  honk lint --schema > workflow.schema.json";
 
 pub(super) const CATALOG_IMPORT: &str = "\
 Examples:
@@ -62,13 +122,16 @@ pub(super) const MIGRATE: &str = "\
 Examples:
   honk migrate my-dataset
   honk migrate my-dataset another-dataset --wait
+  honk migrate --selector owner=data-team,lifecycle=production --dry-run
+  honk migrate --selector name=sales.*,tag!=frozen --workflow nightly --wait
   honk migrate my-dataset --workflow nightly -o json | jq -r '.[].run'";
 
 pub(super) const RUN: &str = "\
 Examples:
   honk run list --state failure
   honk run show r0123456789abcdef0123
-  honk run watch r0123456789abcdef0123";
+  honk run watch r0123456789abcdef0123
+  honk run logs r0123456789abcdef0123 --follow";
 
 pub(super) const RUN_LIST: &str = "\
 Examples:
@@ -85,6 +148,29 @@ pub(super) const RUN_WATCH: &str = "\
 Examples:
   honk run watch r0123456789abcdef0123
   honk run watch r0123456789abcdef0123 -o json";
+
+pub(super) const RUN_CANCEL: &str = "\
+Examples:
+  honk run cancel r0123456789abcdef0123";
+
+pub(super) const RUN_PAUSE: &str = "\
+Examples:
+  honk run pause r0123456789abcdef0123";
+
+pub(super) const RUN_RESUME: &str = "\
+Examples:
+  honk run resume r0123456789abcdef0123";
+
+pub(super) const RUN_RETRY: &str = "\
+Examples:
+  honk run retry r0123456789abcdef0123
+  honk run retry r0123456789abcdef0123 --failed-only";
+
+pub(super) const RUN_LOGS: &str = "\
+Examples:
+  honk run logs r0123456789abcdef0123
+  honk run logs r0123456789abcdef0123 --job migrate --attempt 2
+  honk run logs r0123456789abcdef0123 --follow -o json";
 
 pub(super) const DLQ: &str = "\
 Examples:
@@ -134,6 +220,11 @@ Examples:
   honk bench chains --runs 20000
   honk bench chains --runs 20000 --agents 2 --in-flight 512 -o json
   honk bench chains --nats nats://127.0.0.1:4222";
+
+pub(super) const BENCH_STEPS: &str = "\
+Examples:
+  honk bench steps --steps 2000
+  honk bench steps --steps 10000 -o json";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -46,6 +46,9 @@ pub(crate) enum BenchCommand {
     /// Measure chains of three jobs that do nothing, through the real services
     #[command(after_help = super::examples::BENCH)]
     Chains(ChainsArguments),
+    /// Measure what a step that runs a program costs beside the program itself
+    #[command(after_help = super::examples::BENCH_STEPS)]
+    Steps(StepsArguments),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +62,16 @@ pub(crate) struct ChainsArguments {
     /// Chains that are under way at once
     #[arg(long, value_name = "N")]
     pub(crate) in_flight: Option<NonZeroUsize>,
+    /// A NATS server to use instead of starting one
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StepsArguments {
+    /// How many steps, fifty of them to a job
+    #[arg(long, value_name = "N", default_value = "2000")]
+    pub(crate) steps: NonZeroU32,
     /// A NATS server to use instead of starting one
     #[arg(long, value_name = "URL")]
     pub(crate) nats: Option<String>,

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-/// Measures what this process and a server use from now on.
+/// Measures what this process, the programs that it runs and a server use from now on.
 #[derive(Debug)]
 pub(crate) struct Meter {
     honk: CpuTime,
+    programs: CpuTime,
     server: Option<(u32, CpuTime)>,
 }
 
@@ -14,6 +15,8 @@ pub(crate) struct Meter {
 pub(crate) struct Spent {
     /// By this process.
     pub(crate) honk: Duration,
+    /// By the programs that this process started and that have ended, as far as the system tells.
+    pub(crate) programs: Duration,
     /// By the server, if its process is known.
     pub(crate) server: Option<Duration>,
 }
@@ -22,18 +25,19 @@ impl Meter {
     /// Begins; `server` is a process id.
     pub(crate) fn start(server: Option<u32>) -> Self {
         let server = server.and_then(|pid| Some((pid, CpuTime::of_process(pid)?)));
-        Self { honk: CpuTime::of_self(), server }
+        Self { honk: CpuTime::of_self(), programs: CpuTime::of_programs(), server }
     }
 
     /// What was used since.
     pub(crate) fn spent(&self) -> Spent {
         let server = self.server.and_then(|(pid, before)| Some(CpuTime::of_process(pid)?.since(before)));
-        Spent { honk: CpuTime::of_self().since(self.honk), server }
+        let programs = CpuTime::of_programs().since(self.programs);
+        Spent { honk: CpuTime::of_self().since(self.honk), programs, server }
     }
 }
 
 impl Spent {
-    /// By both.
+    /// By this process and the server.
     pub(crate) fn total(self) -> Duration {
         self.honk + self.server.unwrap_or_default()
     }
@@ -45,7 +49,7 @@ pub(crate) fn micros_each(time: Duration, count: usize) -> f64 {
 }
 
 /// CPU time that a process has used, in user and kernel mode.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct CpuTime(Duration);
 
 /// Clock ticks a second in `/proc`; Linux has shown 100 to user space on every architecture since 2.6.
@@ -61,10 +65,20 @@ impl CpuTime {
 
     /// Of another process, where `/proc` tells: fields 14 and 15 of its `stat` (proc(5)).
     fn of_process(pid: u32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Self::of_stat(&format!("/proc/{pid}/stat"), 14)
+    }
+
+    /// Of the children of this process that were waited for: fields 16 and 17.
+    fn of_programs() -> Self {
+        Self::of_stat("/proc/self/stat", 16).unwrap_or_default()
+    }
+
+    /// The sum of two fields, counted from 1 as proc(5) does.
+    fn of_stat(path: &str, first: usize) -> Option<Self> {
+        let stat = std::fs::read_to_string(path).ok()?;
         // The second field is the name in parentheses, which may hold spaces.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(first - 3);
+        let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
         Some(Self(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)))
     }
 

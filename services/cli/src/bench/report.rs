@@ -69,7 +69,7 @@ impl Report {
 }
 
 /// To a tenth: more would be noise.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
@@ -80,7 +80,11 @@ mod tests {
     #[test]
     fn quantiles_and_rates_are_of_the_chains_that_ended() {
         let latencies: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        let spent = Spent { honk: Duration::from_millis(10), server: Some(Duration::from_millis(20)) };
+        let spent = Spent {
+            honk: Duration::from_millis(10),
+            programs: Duration::ZERO,
+            server: Some(Duration::from_millis(20)),
+        };
         let report = Report::new(&latencies, Duration::from_secs(2), spent, 12.34);
         assert_eq!((report.runs, report.chains_per_s), (100, 50.0));
         assert_eq!((report.p50_ms, report.p99_ms), (50.0, 99.0));

@@ -7,8 +7,9 @@ use crate::output::Output;
 
 /// Runs the command.
 pub(crate) async fn run(arguments: BenchArguments, output: &Output) -> Result<Exit, CliError> {
-    let BenchCommand::Chains(arguments) = arguments.command;
-    let report = bench::chains(&arguments).await?;
-    output.data(&report, bench::Report::text)?;
+    match arguments.command {
+        BenchCommand::Chains(arguments) => output.data(&bench::chains(&arguments).await?, bench::Report::text)?,
+        BenchCommand::Steps(arguments) => output.data(&bench::steps(&arguments).await?, bench::StepsReport::text)?,
+    }
     Ok(Exit::Done)
 }

@@ -38,7 +38,7 @@ pub(super) async fn run(command: &CatalogCommand, api: &Api, output: &Output) ->
     Ok(batch.exit)
 }
 
-async fn import(api: &Api, File { name: file, text }: File) -> Result<Imported, CliError> {
+async fn import(api: &Api, File { name: file, text, .. }: File) -> Result<Imported, CliError> {
     match api.send::<ImportAnswer>(Method::POST, &["api", "catalog", "import"], Some(Body::yaml(text))).await {
         Ok(ImportAnswer { documents }) => Ok(Imported { file, documents }),
         Err(error) => match documents_of(&error) {

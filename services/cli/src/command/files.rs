@@ -11,6 +11,8 @@ use crate::output::Output;
 pub(super) struct File {
     /// What a person calls it.
     pub(super) name: String,
+    /// Where it lies; none if it is standard input.
+    pub(super) path: Option<PathBuf>,
     /// What is in it.
     pub(super) text: String,
 }
@@ -39,7 +41,7 @@ fn read(path: &Path, output: &Output) -> Result<File, CliError> {
         std::fs::read_to_string(path)
     };
     match text {
-        Ok(text) => Ok(File { name, text }),
+        Ok(text) => Ok(File { name, path: (!is_stdin(path)).then(|| path.to_owned()), text }),
         Err(error) => Err(CliError::failed(format!("cannot read {name}")).caused_by(&error)),
     }
 }

@@ -1,5 +1,7 @@
 //! `honk migrate`: an onboarding event for each dataset, and with --wait their runs followed to the end.
 
+mod selection;
+
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -42,7 +44,19 @@ struct Requested {
 }
 
 pub(super) async fn run(arguments: MigrateArguments, api: &Api, output: &Output) -> Result<Exit, CliError> {
-    let MigrateArguments { mut names, workflow, wait } = arguments;
+    let MigrateArguments { mut names, selector, dry_run, workflow, wait } = arguments;
+    if let Some(selector) = &selector {
+        let planned = selection::plan(selector, workflow.as_ref(), api).await?;
+        if dry_run {
+            output.data(&planned, |planned| selection::table(planned))?;
+            selection::note_empty(&planned, selector, output);
+            return Ok(Exit::Done);
+        }
+        selection::note_empty(&planned, selector, output);
+        selection::note_skipped(&planned, output);
+        names =
+            planned.into_iter().filter(|planned| planned.skipped.is_none()).map(|planned| planned.dataset).collect();
+    }
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let requested = request_all(names, workflow.as_ref(), api, output).await;
@@ -90,6 +104,7 @@ async fn request(dataset: DatasetName, workflow: Option<WorkflowName>, api: &Api
         dataset: dataset.clone(),
         workflow,
         time: Some(Clock::system().now()),
+        input: serde_json::Map::new(),
     };
     let body = || Body { content_type: "application/cloudevents+json", bytes: event.to_structured() };
     let mut accepted = api.send::<EventAccepted>(Method::POST, &["events"], Some(body())).await;

@@ -2,7 +2,7 @@
 //! difference, where a change would lose messages, and deletes nothing. User and password come from the same `HONK_NATS__*` variables
 //! that the services read.
 
-use honk_bus::{Bus, Change, ProvisionError, bucket_config, consumer_config, stream_config};
+use honk_bus::{Bus, Change, ProvisionError, bucket_config, consumer_config, object_store_config, stream_config};
 use honk_protocol::topology::Topology;
 use honk_service::config::{NoSettings, load_from};
 use honk_service::{Context, environment};
@@ -81,6 +81,9 @@ fn print(topology: &Topology) -> Result<Value, serde_json::Error> {
     }
     for bucket in &topology.buckets {
         streams.push(serde_json::to_value(bucket_config(bucket))?);
+    }
+    for store in &topology.object_stores {
+        streams.push(serde_json::to_value(object_store_config(store))?);
     }
     Ok(json!({ "streams": streams, "consumers": consumers }))
 }

@@ -6,6 +6,8 @@ use honk_protocol::run::RunState;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::batch::Batch;
+use super::logs;
 use crate::api::{Absent, Api, Doing, follow};
 use crate::arguments::{RunCommand, RunListArguments};
 use crate::error::{CliError, Exit};
@@ -28,6 +30,14 @@ pub(super) async fn run(command: RunCommand, api: &Api, output: &Output) -> Resu
             Ok(Exit::Done)
         }
         RunCommand::Watch { id } => watch(&id, api, output).await,
+        RunCommand::Cancel(runs) => control(&runs.ids, ("cancel", ""), api, output).await,
+        RunCommand::Pause(runs) => control(&runs.ids, ("pause", ""), api, output).await,
+        RunCommand::Resume(runs) => control(&runs.ids, ("resume", ""), api, output).await,
+        RunCommand::Retry { runs, failed_only } => {
+            let query = if failed_only { "failed_only=true" } else { "" };
+            control(&runs.ids, ("retry", query), api, output).await
+        }
+        RunCommand::Logs { id, selection } => logs::of_run(&id, selection, api, output).await,
     }
 }
 
@@ -41,6 +51,20 @@ async fn list(arguments: RunListArguments, api: &Api, output: &Output) -> Result
     }
     super::note_more(found.more, output);
     Ok(Exit::Done)
+}
+
+/// Does the same to each run; one that refuses does not keep the others from it.
+async fn control(ids: &[RunId], (verb, query): (&str, &str), api: &Api, output: &Output) -> Result<Exit, CliError> {
+    let mut changed = Batch::new();
+    for id in ids {
+        let path = ["api", "runs", id.as_str(), verb];
+        let asked = api.command::<RunView>(&path, query).await;
+        if changed.take(asked.doing(&format!("{verb} the run {id}")), output).is_break() {
+            break;
+        }
+    }
+    output.data(&changed.done, |runs| view::runs(runs))?;
+    Ok(changed.exit)
 }
 
 async fn watch(id: &RunId, api: &Api, output: &Output) -> Result<Exit, CliError> {

@@ -103,6 +103,7 @@ impl Stage {
             dataset: dataset.clone(),
             workflow: None,
             time: None,
+            input: serde_json::Map::new(),
         };
         let body = Body { content_type: "application/cloudevents+json", bytes: event.to_structured() };
         let accepted: EventAccepted =

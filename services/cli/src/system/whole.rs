@@ -11,6 +11,7 @@ use honk_local::s3::{S3Options, S3Server, Storage};
 use honk_migrate::config::MigrateConfig;
 use honk_notify::config::NotifyConfig;
 use honk_protocol::topology::Settings;
+use honk_runner::config::RunnerConfig;
 use honk_service::config::NoSettings;
 use honk_service::{Context, Failure, Secret};
 use honk_storage::StorageSettings;
@@ -86,6 +87,7 @@ impl System {
         let mut context = context;
         context.common.nats.url = nats.url();
         let mut services = Services::new();
+        grant_to_steps(&mut context, &options, (&keys, &s3.url()));
         let address = start_services(&mut services, &context, &options, (&keys, &s3.url())).await?;
         let addresses = Addresses {
             api: format!("http://{address}"),
@@ -140,6 +142,26 @@ async fn start_s3_as_before(options: &SystemOptions, folder: &Path, keys: &Keys)
     Ok(server)
 }
 
+/// What the programs of workflows see here: the embedded store, as any S3 library finds it, where the environment does not say otherwise.
+/// Their files are kept with the rest of the state.
+fn grant_to_steps(context: &mut Context<NoSettings>, options: &SystemOptions, (keys, s3): (&Keys, &str)) {
+    let store = [
+        ("AWS_ACCESS_KEY_ID", keys.s3_access_key.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", keys.s3_secret_key.as_str()),
+        ("AWS_ENDPOINT_URL", s3),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ];
+    let steps = &mut context.common.steps;
+    steps.work_dir.get_or_insert_with(|| options.state.join("steps"));
+    for (name, value) in store {
+        if !steps.pass_env.iter().any(|known| known == name) {
+            steps.pass_env.push(name.to_owned());
+            context.environment.set(name, value);
+        }
+    }
+}
+
 async fn start_services(
     services: &mut Services,
     context: &Context<NoSettings>,
@@ -165,6 +187,7 @@ async fn start_services(
     // Receivers of a development system are on this machine.
     notify.notify.allow_private = true;
     services.start(context, "honk-notify", notify, honk_notify::serve);
+    services.start(context, "honk-runner", RunnerConfig::default(), honk_runner::serve);
     Ok(address)
 }
 

@@ -2,9 +2,10 @@
 
 use honk_api::wire::{DatasetView, LocationView};
 use honk_protocol::dataset::{Place, Side};
+use serde_json::{Map, Value};
 
 use super::{fields, optional, time};
-use crate::output::Table;
+use crate::output::{Table, inline};
 
 /// A table of datasets; nothing if there are none.
 pub(crate) fn datasets(datasets: &[DatasetView]) -> String {
@@ -33,9 +34,20 @@ pub(crate) fn dataset(dataset: &DatasetView) -> String {
         ("owner", dataset.owner.clone().unwrap_or_default()),
         ("workflow", optional(dataset.workflow.as_ref())),
         ("migration", forbidden.to_owned()),
+        ("status", dataset.metadata.get("status").and_then(Value::as_str).unwrap_or_default().to_owned()),
         ("last run", run.map(|run| format!("{} ({})", run.id, run.state)).unwrap_or_default()),
     ]);
-    format!("{head}\n{}", dataset.location.as_ref().map_or_else(|| no_location(dataset), location))
+    let place = dataset.location.as_ref().map_or_else(|| no_location(dataset), location);
+    format!("{head}\n{place}{}", metadata(&dataset.metadata))
+}
+
+/// What is written down about a dataset, but for a status, which stands at its head.
+fn metadata(metadata: &Map<String, Value>) -> String {
+    let rest = metadata.iter().filter(|(key, value)| *key != "status" || !value.is_string());
+    // Names are from outside too.
+    let lines: Vec<(String, String)> = rest.map(|(key, value)| (inline(key), value.to_string())).collect();
+    let lines: Vec<(&str, String)> = lines.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+    if lines.is_empty() { String::new() } else { format!("\nmetadata\n{}", fields(&lines)) }
 }
 
 fn no_location(dataset: &DatasetView) -> String {

@@ -48,7 +48,7 @@ impl Follower {
     fn run(&mut self, run: &RunView) -> Vec<String> {
         let mut lines = Vec::new();
         if run.state == RunState::Waiting && self.state != Some(RunState::Waiting) {
-            lines.push("waiting for another run of the same dataset".to_owned());
+            lines.push("waiting for its turn".to_owned());
         }
         self.state = Some(run.state);
         for job in &run.jobs {

@@ -34,9 +34,10 @@ pub(crate) fn run(run: &RunView) -> String {
         ("run", run.id.to_string()),
         ("dataset", run.dataset.to_string()),
         ("workflow", format!("{} ({})", run.workflow, short_hash(&run.workflow_hash))),
-        ("state", run.state.to_string()),
+        ("state", if run.paused { format!("{} (paused)", run.state) } else { run.state.to_string() }),
         ("created", time(run.created_at)),
         ("finished", finished.unwrap_or_default()),
+        ("to end by", run.deadline.filter(|_| run.finished_at.is_none()).map(time).unwrap_or_default()),
         ("objects", size.unwrap_or_default()),
         ("trace", run.trace_id.clone().unwrap_or_default()),
         ("followed by", optional(run.successor.as_ref())),
@@ -51,7 +52,7 @@ fn jobs(jobs: &[JobView]) -> String {
         table.row([
             job.name.to_string(),
             job.pool.to_string(),
-            job.state.to_string(),
+            state(job),
             job.attempts.to_string(),
             job.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             job.agent.clone().unwrap_or_default(),
@@ -60,9 +61,23 @@ fn jobs(jobs: &[JobView]) -> String {
     table.to_string()
 }
 
+/// Where the job stands, and its items.
+fn state(job: &JobView) -> String {
+    let Some(items) = &job.items else { return job.state.to_string() };
+    let counts = items.states.iter().map(|(state, count)| format!("{count} {state}"));
+    format!("{} ({})", job.state, counts.collect::<Vec<_>>().join(", "))
+}
+
 /// Why jobs of the run did not succeed, and what to do; nothing if all did.
 pub(crate) fn failures(run: &RunView) -> String {
-    run.jobs.iter().filter_map(|job| Some(failure(job, job.failure.as_ref()?))).collect()
+    let with_items = |job| std::iter::once(job).chain(job_items(job));
+    let jobs = run.jobs.iter().flat_map(with_items);
+    jobs.filter_map(|job| Some(failure(job, job.failure.as_ref()?))).collect()
+}
+
+/// Its items that did not succeed. What the job itself says is what the first of them said.
+fn job_items(job: &JobView) -> impl Iterator<Item = &JobView> {
+    job.items.iter().flat_map(|items| &items.lost)
 }
 
 fn failure(job: &JobView, failure: &FailureView) -> String {

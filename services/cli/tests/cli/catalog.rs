@@ -159,6 +159,31 @@ fn a_dataset_is_shown_with_its_location_and_without_what_would_steer_the_termina
 }
 
 #[test]
+fn what_is_written_down_about_a_dataset_is_shown_its_status_first() {
+    let metadata =
+        json!({"status": "migrated", "counts": {"rows": 7, "tables": ["a"]}, "note": "a\nb\u{1b}[2J", "key\nx": 1});
+    let dataset =
+        json!({"name": "d", "reference": "resource:default/d", "do_not_migrate": false, "metadata": metadata});
+    let api = Stub::new().on("GET /api/datasets/d", 200, &dataset);
+    assert_snapshot!(api.honk("dataset show d"), @r#"
+    exit 0
+    --- stdout
+    dataset  d
+    entity   resource:default/d
+    status   migrated
+
+    no location; set it with `honk dataset location d --source s3://… --target s3://…`
+
+    metadata
+    counts  {"rows":7,"tables":["a"]}
+    key\nx  1
+    note    "a\nb\u001b[2J"
+    --- stderr
+    "#);
+    assert_eq!(api.json("dataset show d -o json"), dataset);
+}
+
+#[test]
 fn a_dataset_without_a_location_says_how_to_set_one() {
     let dataset = json!({"name": "d", "reference": "resource:default/d", "do_not_migrate": true});
     let api = Stub::new().on("GET /api/datasets/d", 200, &dataset);

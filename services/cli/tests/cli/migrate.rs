@@ -61,7 +61,7 @@ fn waiting_follows_the_run_from_before_it_exists_to_its_end() {
     RUN                    DATASET     WORKFLOW         STATE    CREATED               DURATION  ATTEMPTS  OBJECTS     BYTES
     r0123456789abcdef0123  my-dataset  migrate-dataset  success  2026-01-02 03:04:05Z     3.2 s         3       10  40.0 KiB
     --- stderr
-    my-dataset: waiting for another run of the same dataset
+    my-dataset: waiting for its turn
     my-dataset: validate: success
     my-dataset: migrate: running, attempt 1 by migrate-1
     my-dataset: migrate: success, 10 objects, 40.0 KiB
@@ -123,4 +123,49 @@ fn an_event_that_becomes_a_dead_letter_ends_the_waiting() {
       caused by: the catalog has no `my-dataset` [dataset-unknown]
     hint: Import its entity (`honk catalog import`), then replay the dead letter. It is dead letter event.0123456789abcdef.
     "#);
+}
+
+#[test]
+fn a_selection_is_migrated_but_for_what_must_not_be_or_is_under_way() {
+    let entity = |name: &str, forbidden: bool| json!({"name": name, "reference": format!("component:default/{name}"), "workflow": "nightly", "do_not_migrate": forbidden});
+    let datasets = json!({"datasets": [entity("busy", false), entity("forbidden", true), entity("my-dataset", false)]});
+    let live = json!({"runs": [{"id": RUN, "dataset": "busy", "workflow": "w", "workflow_hash": "ab".repeat(32), "state": "running",
+        "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:08Z", "duration_ms": 1, "attempts": 0, "jobs": []}]});
+    let api = Stub::new()
+        .on("GET /api/datasets?limit=500&selector=owner%3Ddata-team", 200, &datasets)
+        .on("GET /api/runs?limit=500&state=waiting", 200, &json!({"runs": []}))
+        .on("GET /api/runs?limit=500&state=running", 200, &live)
+        .on("POST /events", 202, &accepted());
+    assert_snapshot!(api.honk("migrate --selector owner=data-team --dry-run"), @r"
+    exit 0
+    --- stdout
+    DATASET     WORKFLOW  PLAN     WHY
+    busy        nightly   skip     its run r0123456789abcdef0123 is running
+    forbidden   nightly   skip     forbidden by honk/do-not-migrate
+    my-dataset  nightly   migrate  -
+    --- stderr
+    ");
+    assert!(api.bodies().is_empty(), "nothing is published");
+    assert_snapshot!(api.honk("migrate --selector owner=data-team"), @r"
+    exit 0
+    --- stdout
+    DATASET     RUN
+    my-dataset  r0123456789abcdef0123
+    --- stderr
+    busy is left out: its run r0123456789abcdef0123 is running
+    forbidden is left out: forbidden by honk/do-not-migrate
+    ");
+    let plan = api.json("migrate --selector owner=data-team --dry-run -o json");
+    assert_eq!(plan[2], json!({"dataset": "my-dataset", "workflow": "nightly"}));
+}
+
+#[test]
+fn a_selection_that_is_none_is_wrong_usage_and_one_of_nothing_is_told() {
+    let api = Stub::new().on("GET /api/datasets?limit=500&selector=tag", 200, &json!({"datasets": []}));
+    let text = api.honk("migrate --selector ownr=x");
+    assert!(text.starts_with("exit 2\n") && text.contains("the keys are owner, lifecycle"), "{text}");
+    let text = api.honk("migrate a --selector tag");
+    assert!(text.starts_with("exit 2\n"), "{text}");
+    let text = api.honk("migrate --selector tag");
+    assert!(text.starts_with("exit 0\n") && text.contains("no dataset is selected by `tag`"), "{text}");
 }

@@ -64,12 +64,14 @@ impl Stub {
 
     /// Answers with these server-sent events, then closes the connection.
     pub(crate) fn on_watch(self, run: &str, events: &[(&str, &Value)]) -> Self {
+        self.on_events(&format!("GET /api/runs/{run}/watch"), events)
+    }
+
+    /// The same for any request.
+    pub(crate) fn on_events(self, request: &str, events: &[(&str, &Value)]) -> Self {
         let events = events.iter().map(|(name, data)| format!(": alive\n\nevent: {name}\ndata: {data}\n\n"));
         let body = events.collect();
-        self.answer(
-            &format!("GET /api/runs/{run}/watch"),
-            Answer { status: 200, content_type: "text/event-stream", body },
-        )
+        self.answer(request, Answer { status: 200, content_type: "text/event-stream", body })
     }
 
     fn answer(self, request: &str, answer: Answer) -> Self {
@@ -86,6 +88,11 @@ impl Stub {
     /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().seen.iter().map(|(request, _)| request.clone()).collect()
+    }
+
+    /// The bodies of the requests so far, as they are.
+    pub(crate) fn raw_bodies(&self) -> Vec<String> {
+        self.state.lock().unwrap().seen.iter().map(|(_, body)| body.clone()).collect()
     }
 
     /// The bodies of the requests so far, where they are JSON.
@@ -121,7 +128,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response<String> 
     let key = format!("{} {}{mark}{}", request.method(), request.uri().path(), query.join("&"));
     let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     let mut state = state.lock().unwrap();
-    state.seen.push((key.clone(), String::from_utf8(body.to_vec()).unwrap()));
+    state.seen.push((key.clone(), String::from_utf8_lossy(&body).into_owned()));
     let answer = match state.answers.get_mut(&key) {
         Some(answers) if answers.len() > 1 => answers.pop_front(),
         Some(answers) => answers.front().cloned(),

@@ -20,7 +20,9 @@ fn the_help_names_the_commands_the_exit_codes_and_examples() {
     Commands:
       dev          Start the whole system on this machine
       demo         Migrate real and generated datasets, and check every byte
-      register     Check workflows and register them
+      register     Check workflows and register them, with the files that their steps name
+      workflow     Look at workflows and their versions, and at what they print
+      lint         Show what is wrong with workflows, without registering them
       catalog      Tell Honk which datasets there are
       dataset      Look at datasets, and say where they lie and shall go
       migrate      Migrate datasets
@@ -160,7 +162,7 @@ fn a_name_that_is_none_is_refused_before_anything_is_sent() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'my/dataset' for '<NAME>...': dataset name `my/dataset` must be 1 to 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends
+    error: invalid value 'my/dataset' for '[NAME]...': dataset name `my/dataset` must be 1 to 63 letters, digits, `-`, `_` or `.`, with a letter or digit at both ends
 
     For more information, try '--help'.
     "#);
@@ -200,6 +202,15 @@ fn dead_letters_are_named_or_all_are_meant() {
     assert!(honk("dlq discard a --reason owner-missing").starts_with("exit 2\n"));
     assert!(honk("dlq discard --reason owner-missing").starts_with("exit 2\n"));
     assert!(honk("dlq list --reason no-such-reason").starts_with("exit 2\n"));
+}
+
+#[test]
+fn a_time_that_is_none_is_refused_before_anything_is_sent() {
+    for arguments in ["run logs r0123456789abcdef0123 --since yesterday", "workflow logs d --since -10m"] {
+        let shown = honk(arguments);
+        assert!(shown.starts_with("exit 2\n"), "{shown}");
+    }
+    assert!(honk("workflow logs d --attempt 0").starts_with("exit 2\n"));
 }
 
 #[test]
