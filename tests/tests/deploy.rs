@@ -7,9 +7,6 @@ mod deploy {
     pub(crate) mod cluster;
     pub(crate) mod compose;
 }
-#[path = "permissions/server.rs"]
-#[allow(dead_code, reason = "each test file uses its share")]
-mod server;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -23,8 +20,10 @@ use honk_migrate::config::MigrateConfig;
 use honk_notify::config::NotifyConfig;
 use honk_protocol::subject::EVENT_ONBOARD;
 use honk_protocol::topology::{Settings, Topology};
+use honk_runner::config::RunnerConfig;
 use honk_service::config::{Common, NoSettings, load_from};
 use honk_service::{Environment, config};
+use honk_testkit::users;
 use honk_validate::config::ValidateConfig;
 
 const CONFIGURATIONS: [&str; 4] =
@@ -32,12 +31,12 @@ const CONFIGURATIONS: [&str; 4] =
 
 #[tokio::test]
 async fn the_server_accepts_every_configuration_and_none_of_the_cluster_without_its_secrets() {
-    let binary = server::nats_server().await;
+    let binary = users::nats_server().await;
     let variables = Compose::read().service("nats-1").environment;
     for file in CONFIGURATIONS {
         let check = |variables: &[(String, String)]| {
             let mut command = Command::new(&binary);
-            command.args(["-t", "-c", file]).current_dir(server::root()).env_clear();
+            command.args(["-t", "-c", file]).current_dir(users::root()).env_clear();
             command.envs(variables.iter().cloned()).output().unwrap()
         };
         let checked = check(&variables);
@@ -62,17 +61,21 @@ fn every_setting_in_the_compose_file_is_one_that_the_service_knows() {
             "honk-validate" => settings::<ValidateConfig>(&environment),
             "honk-migrate" => settings::<MigrateConfig>(&environment),
             "honk-notify" => settings::<NotifyConfig>(&environment),
+            "honk-runner" => settings::<RunnerConfig>(&environment),
             "honk-api" => settings::<ApiSettings>(&environment),
             _ => continue,
         };
         let common = loaded.unwrap_or_else(|faults| panic!("{name}: {faults}"));
         let user = common.nats.user.unwrap();
-        assert_eq!(common.nats.inbox_prefix, Some(server::inbox_prefix(&user)), "{name}");
+        assert_eq!(common.nats.inbox_prefix, Some(users::inbox_prefix(&user)), "{name}");
         assert!(users.insert(user), "{name} shares its user with another service");
         let stop: u64 = service.stop_grace_period.trim_end_matches('s').parse().unwrap();
         assert!(stop > common.drain.seconds, "{name} is killed before its drain ends");
     }
-    assert_eq!(users, ["api", "deployer", "intake", "migrate", "notify", "validate"].map(String::from).into());
+    assert_eq!(
+        users,
+        ["api", "deployer", "intake", "migrate", "notify", "runner", "validate"].map(String::from).into()
+    );
 }
 
 fn settings<T: config::Settings>(environment: &Environment) -> Result<Common, config::ConfigErrors> {
@@ -93,6 +96,7 @@ fn every_setting_that_the_readme_names_exists() {
     add(serde_json::to_value(MigrateConfig::default()).unwrap());
     add(serde_json::to_value(NotifyConfig::default()).unwrap());
     add(serde_json::to_value(ValidateConfig::default()).unwrap());
+    add(serde_json::to_value(RunnerConfig::default()).unwrap());
     add(serde_json::to_value(ApiSettings::default()).unwrap());
     let mut prefix = String::new();
     for quoted in read("deploy/README.md").split('`').filter(|quoted| quoted.contains("__")) {
@@ -118,12 +122,12 @@ fn every_file_and_program_that_the_compose_file_names_is_there() {
     let containerfile = read("deploy/Containerfile");
     for (name, service) in Compose::read().services() {
         for (host, _) in service.mounts() {
-            assert!(server::root().join("deploy").join(&host).exists(), "{name} mounts {host}");
+            assert!(users::root().join("deploy").join(&host).exists(), "{name} mounts {host}");
         }
         for argument in service.command.iter().filter(|argument| argument.starts_with("/etc/")) {
             let found = service.mounts().into_iter().find_map(|(host, inside)| {
                 let rest = argument.strip_prefix(&inside)?;
-                Some(server::root().join("deploy").join(format!("{host}{rest}")))
+                Some(users::root().join("deploy").join(format!("{host}{rest}")))
             });
             assert!(found.is_some_and(|path| path.is_file()), "{name} is told to read {argument}");
         }
@@ -168,7 +172,7 @@ fn the_collector_receives_where_the_services_send_and_its_pipelines_are_complete
     }
     let receives = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"].as_str().unwrap();
     let scrapes = &collector["receivers"]["prometheus"]["config"]["scrape_configs"][0]["dns_sd_configs"][0];
-    for name in ["intake", "validate", "migrate", "notify", "api"] {
+    for name in ["intake", "validate", "migrate", "notify", "runner", "api"] {
         let environment: Environment = Compose::read().service(name).environment.into_iter().collect();
         let common = settings::<NoSettings>(&environment).unwrap();
         let port = receives.rsplit(':').next().unwrap();

@@ -44,7 +44,10 @@ impl<'h> Migrations<'h> {
             workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
             event: EventRef { source: "test".into(), id: name },
             trace: String::new(),
-            jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![])],
+            input: serde_json::Map::new(),
+            limit_ms: None,
+            gate: None,
+            jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
         };
         let clock = Clock::system();
         let migrate = Migrate {

@@ -3,19 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
-#[path = "permissions/raw.rs"]
-#[allow(dead_code, reason = "each test file uses its share")]
-mod raw;
-#[path = "permissions/server.rs"]
-#[allow(dead_code, reason = "each test file uses its share")]
-mod server;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use honk_bus::{Bus, Change, ConnectOptions, bucket_config, consumer_config, stream_config};
+use honk_bus::{Bus, Change, ConnectOptions, bucket_config, consumer_config, object_store_config, stream_config};
 use honk_protocol::topology::{Settings, Topology, WhenFull};
-use raw::Raw;
+use honk_testkit::raw::Raw;
+use honk_testkit::users;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -41,15 +35,15 @@ fn files() -> BTreeMap<String, String> {
             files.insert(format!("{}.{}.json", stream.name, consumer.name), text(&consumer_config(consumer)));
         }
     }
-    for bucket in &default().buckets {
-        let config = bucket_config(bucket);
+    let buckets = default().buckets.iter().map(bucket_config).collect::<Vec<_>>();
+    for config in buckets.into_iter().chain(default().object_stores.iter().map(object_store_config)) {
         files.insert(format!("{}.json", config.name), text(&config));
     }
     files
 }
 
 fn stored_files() -> BTreeMap<String, String> {
-    let entries = std::fs::read_dir(server::root().join("nats/topology")).unwrap();
+    let entries = std::fs::read_dir(users::root().join("nats/topology")).unwrap();
     let read = |path: std::path::PathBuf| {
         (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap())
     };
@@ -60,7 +54,7 @@ fn stored_files() -> BTreeMap<String, String> {
 fn the_json_files_are_what_the_code_says() {
     if honk_service::environment().get("UPDATE").is_some() {
         for (name, text) in files() {
-            std::fs::write(server::root().join("nats/topology").join(name), text).unwrap();
+            std::fs::write(users::root().join("nats/topology").join(name), text).unwrap();
         }
     }
     let (stored, made) = (stored_files(), files());
@@ -73,7 +67,7 @@ fn the_json_files_are_what_the_code_says() {
 #[tokio::test]
 async fn a_server_made_with_the_json_files_needs_no_provisioning() {
     let folder = TempDir::new().unwrap();
-    let nats = server::open_to_all(folder.path()).await;
+    let nats = users::open_to_all(folder.path()).await;
     let mut raw = Raw::connect(nats.port(), None).await;
     let mut files: Vec<_> = stored_files().into_iter().collect();
     // Streams before the consumers on them.
@@ -98,7 +92,7 @@ async fn a_server_made_with_the_json_files_needs_no_provisioning() {
 #[tokio::test]
 async fn provisioning_a_fresh_server_makes_everything_and_a_second_time_changes_nothing() {
     let folder = TempDir::new().unwrap();
-    let nats = server::open_to_all(folder.path()).await;
+    let nats = users::open_to_all(folder.path()).await;
     let bus = bus(nats.url()).await;
     let changes = bus.provision(&default()).await.unwrap();
     assert_eq!(changes.len(), files().len());
@@ -109,7 +103,7 @@ async fn provisioning_a_fresh_server_makes_everything_and_a_second_time_changes_
 #[tokio::test]
 async fn a_stream_that_drifted_is_brought_back_where_no_message_can_be_lost_by_it() {
     let folder = TempDir::new().unwrap();
-    let nats = server::open_to_all(folder.path()).await;
+    let nats = users::open_to_all(folder.path()).await;
     let bus = bus(nats.url()).await;
     let mut drifted = default();
     drifted.streams[0].max_age = Some(Duration::from_hours(1));
@@ -133,7 +127,7 @@ async fn a_stream_that_drifted_is_brought_back_where_no_message_can_be_lost_by_i
 #[tokio::test]
 async fn where_messages_could_be_lost_the_difference_is_told_and_nothing_is_changed() {
     let folder = TempDir::new().unwrap();
-    let nats = server::open_to_all(folder.path()).await;
+    let nats = users::open_to_all(folder.path()).await;
     let bus = bus(nats.url()).await;
     let mut drifted = default();
     // The first difference is harmless, the second is not, and a consumer is missing.
@@ -150,7 +144,7 @@ async fn where_messages_could_be_lost_the_difference_is_told_and_nothing_is_chan
 #[tokio::test]
 async fn what_honk_does_not_know_is_left_alone() {
     let folder = TempDir::new().unwrap();
-    let nats = server::open_to_all(folder.path()).await;
+    let nats = users::open_to_all(folder.path()).await;
     let bus = bus(nats.url()).await;
     let mut more = Topology::new(&Settings { pools: vec!["gpu".parse().unwrap()], ..Settings::default() });
     let mut foreign = more.streams[3].clone();

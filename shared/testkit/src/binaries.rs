@@ -16,11 +16,15 @@ pub enum Service {
     Migrate,
     /// `honk-notify`.
     Notify,
+    /// `honk-runner`.
+    Runner,
 }
 
 impl Service {
     /// Everything that one migration needs.
     pub const ALL: [Self; 4] = [Self::Intake, Self::Validate, Self::Migrate, Self::Notify];
+
+    const BUILT: [Self; 5] = [Self::Intake, Self::Validate, Self::Migrate, Self::Notify, Self::Runner];
 
     /// Its package and its binary.
     pub const fn name(self) -> &'static str {
@@ -29,6 +33,7 @@ impl Service {
             Self::Validate => "honk-validate",
             Self::Migrate => "honk-migrate",
             Self::Notify => "honk-notify",
+            Self::Runner => "honk-runner",
         }
     }
 
@@ -41,7 +46,12 @@ impl Service {
 /// The folder with the binaries of every [`Service`]; builds them once per test process.
 pub fn services() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| build(&Service::ALL.map(Service::name)))
+    FOLDER.get_or_init(|| build("--bins", &Service::BUILT.map(Service::name)))
+}
+
+/// An example of a package, built.
+pub fn example(package: &str, name: &str) -> PathBuf {
+    build(&format!("--example={name}"), &[package]).join("examples").join(name)
 }
 
 /// The target folder that this test was built into.
@@ -49,7 +59,7 @@ pub(crate) fn target_dir() -> PathBuf {
     profile_dir().parent().expect("a target folder").to_owned()
 }
 
-fn build(packages: &[&str]) -> PathBuf {
+fn build(what: &str, packages: &[&str]) -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         None | Some("debug") => "dev",
@@ -61,7 +71,7 @@ fn build(packages: &[&str]) -> PathBuf {
     for (name, _) in told.iter().filter(|(name, _)| name.starts_with("CARGO_") && !is_setting(name)) {
         cargo.env_remove(name);
     }
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--bins", "--profile", profile]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", what, "--profile", profile]);
     cargo.arg("--target-dir").arg(target_dir());
     for package in packages {
         cargo.args(["-p", package]);

@@ -1,7 +1,7 @@
 //! What a test runs over: a `nats-server` with a store of its own, provisioned with a short ack wait, an S3 store in memory with two
 //! buckets, and a workflow. Every test ends with [`Harness::finish`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -150,7 +150,12 @@ impl Harness {
     }
 
     /// Starts any other program as a service.
-    pub fn spawn_binary(&self, binary: &std::path::Path, more: &[(&str, &str)]) -> Process {
+    pub fn spawn_binary(&self, binary: &Path, more: &[(&str, &str)]) -> Process {
+        self.spawn_with(binary, &[], more)
+    }
+
+    /// The same with arguments, for what needs an interpreter.
+    pub fn spawn_with(&self, binary: &Path, arguments: &[&Path], more: &[(&str, &str)]) -> Process {
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
@@ -165,18 +170,14 @@ impl Harness {
         variables.extend(own(more));
         let number = self.spawned.fetch_add(1, Ordering::Relaxed);
         let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Process::start(binary, &variables, self.folder.path().join(format!("{name}-{number}.log")))
+        Process::start_with(binary, arguments, &variables, self.folder.path().join(format!("{name}-{number}.log")))
     }
 
     /// Registers a workflow, as `honk register` does.
     pub async fn register(&self, yaml: &str) {
         let workflow = honk_workflow::parse(yaml).unwrap_or_else(|faults| panic!("{faults:?}")).workflow;
-        let pointer = WorkflowPointer {
-            name: workflow.name.clone(),
-            hash: workflow.hash(),
-            registered_at: Clock::system().now(),
-            source: yaml.to_owned(),
-        };
+        let pointer =
+            WorkflowPointer::new(workflow.name.clone(), workflow.hash(), Clock::system().now(), yaml.to_owned());
         let workflows = self.bus.workflows();
         workflows.put(&workflow_version_key(&workflow.hash()), workflow.to_json()).await.unwrap();
         let pointer = serde_json::to_vec(&pointer).unwrap();

@@ -169,7 +169,10 @@ mod tests {
                 workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
                 event: EventRef { source: "test".into(), id: "1".into() },
                 trace: String::new(),
-                jobs: vec![("a".parse().unwrap(), PoolName::default_pool(), vec![])],
+                input: serde_json::Map::new(),
+                limit_ms: None,
+                gate: None,
+                jobs: vec![("a".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
             };
             JobContext {
                 run: Arc::new(Run::create(new, false, Clock::system().now()).0),

@@ -3,7 +3,8 @@
 //!
 //! [`binaries`] builds what is run, a [`process::Process`] is one of them, a [`Harness`] is what they run over and what
 //! is true at the end of every test (its *floor*). [`proxy::FaultProxy`] makes the storage misbehave, [`receiver`] is who gets
-//! notices, and [`law`] checks what every action must keep to. Whatever goes wrong here fails the test, so all of it panics.
+//! notices, and [`law`] checks what every action must keep to. [`users`] and [`raw`] are for what NATS users
+//! may do. Whatever goes wrong here fails the test, so all of it panics.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a harness fails a test")]
 
@@ -14,9 +15,12 @@ pub mod harness;
 pub mod law;
 pub mod process;
 pub mod proxy;
+pub mod python;
+pub mod raw;
 pub mod receiver;
 pub mod runs;
 pub mod stub;
+pub mod users;
 pub mod world;
 
 use std::future::Future;

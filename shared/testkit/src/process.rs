@@ -27,10 +27,15 @@ pub struct Process {
 impl Process {
     /// Starts `binary` with exactly `environment`; its log goes to `log`.
     pub fn start(binary: &Path, environment: &[(String, String)], log: PathBuf) -> Self {
+        Self::start_with(binary, &[], environment, log)
+    }
+
+    /// The same with arguments, for what needs an interpreter.
+    pub fn start_with(binary: &Path, arguments: &[&Path], environment: &[(String, String)], log: PathBuf) -> Self {
         let file = File::create(&log).expect("a log file");
         let pairs = environment.iter().map(|(name, value)| (name, value));
         let mut command = Command::new(binary);
-        command.env_clear().envs(pairs).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(arguments).env_clear().envs(pairs).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()));
         let pid = child.id().expect("a new process has an id");

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use honk_bus::{Bucket, BusError, Publication, Published, WatchEvent};
 use honk_protocol::event::OnboardEvent;
+use honk_protocol::log::LogChunk;
 use honk_protocol::name::RunId;
 use honk_protocol::run::{Job, Run, RunState};
-use honk_protocol::subject::EVENT_ONBOARD;
+use honk_protocol::subject::{EVENT_ONBOARD, LogSubject, dataset_key};
 use honk_protocol::topology;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{Dataset, Harness, PATIENCE, eventually};
@@ -27,6 +29,38 @@ impl Harness {
         self.publish(&self.event(dataset, &format!("{}-{number}", dataset.name))).await
     }
 
+    /// Asks for a run of `workflow` for a dataset of this name that has no data, with these further fields in the event.
+    pub async fn run_workflow(&self, workflow: &str, dataset: &str, input: serde_json::Map<String, Value>) -> RunId {
+        let known = self.bus.catalog().get(&dataset_key(&dataset.parse().unwrap())).await.unwrap();
+        if known.is_none() {
+            self.import(dataset, "Component", &json!({}), &json!({ "type": "dataset", "owner": "data-team" })).await;
+        }
+        let number = self.published.fetch_add(1, Ordering::Relaxed);
+        let event = OnboardEvent {
+            id: format!("{dataset}-{number}"),
+            source: SOURCE.to_owned(),
+            dataset: dataset.parse().unwrap(),
+            workflow: Some(workflow.parse().unwrap()),
+            time: None,
+            input,
+        };
+        self.publish(&event).await
+    }
+
+    /// What the steps of a run printed, as `<job>: <text>`, in the order in which it was stored.
+    pub async fn log_of(&self, run: &RunId) -> Vec<String> {
+        let stored = self.bus.changes(topology::LOGS, 1).await.unwrap();
+        let mut lines = Vec::new();
+        for message in stored {
+            let subject: LogSubject = message.subject.parse().expect("a log's subject");
+            let chunk: LogChunk = serde_json::from_slice(&message.payload).expect("a chunk of a log");
+            if subject.run == *run {
+                lines.extend(chunk.lines.into_iter().map(|line| format!("{}: {}", subject.job, line.text)));
+            }
+        }
+        lines
+    }
+
     /// An event with this id.
     pub fn event(&self, dataset: &Dataset, id: &str) -> OnboardEvent {
         OnboardEvent {
@@ -35,6 +69,7 @@ impl Harness {
             dataset: dataset.name.clone(),
             workflow: None,
             time: None,
+            input: serde_json::Map::new(),
         }
     }
 

@@ -127,7 +127,7 @@ impl World {
 /// No agent runs here: streams and buckets are enough.
 fn without_consumers(topology: Topology) -> Topology {
     let streams = topology.streams.into_iter().map(|stream| Stream { consumers: Vec::new(), ..stream });
-    Topology { streams: streams.collect(), buckets: topology.buckets }
+    Topology { streams: streams.collect(), ..topology }
 }
 
 /// The first attempt at `job` of a run with the three usual jobs, none of which is done.
@@ -141,10 +141,13 @@ pub fn job(dataset: &str, event: &str, job: &str) -> JobContext {
         workflow: WorkflowRef { name: "migrate-dataset".parse().unwrap(), hash: WorkflowHash::of(b"w") },
         event: EventRef { source: "test".into(), id: event.into() },
         trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        input: serde_json::Map::new(),
+        limit_ms: None,
+        gate: None,
         jobs: vec![
-            (name("validate"), pool("validate"), vec![]),
-            (name("migrate"), pool("migrate"), vec![name("validate")]),
-            (name("notify"), pool("notify"), vec![name("migrate")]),
+            (name("validate"), pool("validate"), vec![]).into(),
+            (name("migrate"), pool("migrate"), vec![name("validate")]).into(),
+            (name("notify"), pool("notify"), vec![name("migrate")]).into(),
         ],
     };
     JobContext {

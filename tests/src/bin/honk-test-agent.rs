@@ -1,5 +1,5 @@
 //! An agent of the `default` pool whose actions misbehave: one panics, one kills its own process as a defect or the kernel
-//! would.
+//! would, one leaves as outputs what it was given.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 struct Panics;
 struct Kills;
+struct Echoes;
 
 #[async_trait]
 impl Action for Panics {
@@ -40,9 +41,21 @@ impl Action for Kills {
     }
 }
 
+#[async_trait]
+impl Action for Echoes {
+    fn name(&self) -> &'static str {
+        "test/echo"
+    }
+
+    async fn run(&self, job: &JobContext) -> Result<Outputs, Failed> {
+        Ok(job.with.clone().into_iter().collect())
+    }
+}
+
 async fn serve(context: Context<NoSettings>) -> Result<(), Failure> {
     let bus = start::connect(&context).await?;
-    start::serve(&context, bus, ("default", 4), vec![Arc::new(Panics), Arc::new(Kills)]).await
+    let actions: Vec<Arc<dyn Action>> = vec![Arc::new(Panics), Arc::new(Kills), Arc::new(Echoes)];
+    start::serve(&context, bus, ("default", 4), actions).await
 }
 
 fn main() -> ExitCode {

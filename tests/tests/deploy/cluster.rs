@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use crate::server::{self, USERS, nats_server, password, root};
+use honk_testkit::users::{self, USERS, nats_server, password, root};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -53,7 +53,7 @@ impl Cluster {
 
     /// Connects to whichever node answers.
     pub(crate) async fn connect(&self, user: &str) -> Bus {
-        server::connect(&self.urls, user).await
+        users::connect(&self.urls, user).await
     }
 
     /// Kills the third node.

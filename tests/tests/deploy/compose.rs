@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::server::{password, root};
+use honk_testkit::users::{password, root};
 
 /// The compose file.
 pub(crate) struct Compose(Value);

@@ -12,16 +12,18 @@ use honk_migrate::config::MigrateConfig;
 use honk_notify::config::NotifyConfig;
 use honk_protocol::subject::EVENT_ONBOARD;
 use honk_protocol::topology::{Settings, Topology};
-use honk_service::config::{Common, NatsConfig};
+use honk_runner::config::RunnerConfig;
+use honk_service::config::{Common, NatsConfig, StepsConfig};
 use honk_service::{Context, Failure, Lifecycle, Secret};
 use honk_storage::{Attributes, Credentials, Place, StorageConfig, StorageSettings, Store, Stores};
 use honk_validate::config::ValidateConfig;
 use reqwest::Method;
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::server::{connect, inbox_prefix, password, root, with_users};
+use honk_testkit::users::{connect, inbox_prefix, password, root, with_users};
 
 /// The most that anything here should take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -39,7 +41,7 @@ pub(crate) struct Fleet {
     lifecycles: Vec<Lifecycle>,
     services: JoinSet<(&'static str, Result<(), Failure>)>,
     _s3: S3Server,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Fleet {
@@ -62,7 +64,7 @@ impl Fleet {
             services: JoinSet::new(),
             nats,
             _s3: s3,
-            _folder: folder,
+            folder,
         };
         fleet.start_services().await;
         fleet
@@ -74,7 +76,9 @@ impl Fleet {
             secret_key: Some(SECRET_KEY.to_owned().into()),
             ..StorageSettings::default()
         };
-        let intake = self.context("intake", IntakeConfig::default());
+        let mut intake = IntakeConfig::default();
+        intake.intake.sweep_every = Duration::from_millis(200);
+        let intake = self.context("intake", intake);
         self.services.spawn(async { ("intake", honk_intake::serve(intake).await) });
         let validate = ValidateConfig { storage: storage.clone(), ..ValidateConfig::default() };
         let validate = self.context("validate", validate);
@@ -83,6 +87,8 @@ impl Fleet {
         self.services.spawn(async { ("migrate", honk_migrate::serve(migrate).await) });
         let notify = self.context("notify", NotifyConfig::default());
         self.services.spawn(async { ("notify", honk_notify::serve(notify).await) });
+        let runner = self.context("runner", RunnerConfig::default());
+        self.services.spawn(async { ("runner", honk_runner::serve(runner).await) });
         let mut settings = ApiSettings::default();
         settings.api.listen.set_port(0);
         let context = self.context("api", settings);
@@ -99,7 +105,8 @@ impl Fleet {
             inbox_prefix: Some(inbox_prefix(user)),
             ..NatsConfig::default()
         };
-        let context = Context::new(format!("honk-{user}"), config, Common { nats, ..Common::default() });
+        let steps = StepsConfig { work_dir: Some(self.folder.path().join(user)), ..StepsConfig::default() };
+        let context = Context::new(format!("honk-{user}"), config, Common { nats, steps, ..Common::default() });
         self.lifecycles.push(context.lifecycle.clone());
         context
     }
@@ -150,6 +157,35 @@ impl Fleet {
         self.ask(Method::POST, "/api/workflows", workflow).await;
     }
 
+    /// Registers a workflow with one file beside it, which programs may run.
+    pub(crate) async fn register_with(&self, workflow: &str, (name, script): (&str, &str)) {
+        let script = Part::bytes(script.as_bytes().to_vec()).file_name(name.to_owned());
+        let form = Form::new().text("workflow", workflow.to_owned()).part("executable", script);
+        let response = self.http.post(format!("{}/api/workflows", self.api)).multipart(form).send().await.unwrap();
+        let status = response.status();
+        assert!(status.is_success(), "{status}: {}", response.text().await.unwrap());
+    }
+
+    /// Publishes an event for a dataset through the API; gives back its run's id.
+    pub(crate) async fn begin(&self, name: &str, workflow: &str) -> String {
+        let payload = json!({ "dataset_name": name, "workflow": workflow });
+        let event = json!({ "type": "dataset_onboard", "payload": payload }).to_string();
+        let accepted: Value = serde_json::from_str(&self.ask(Method::POST, "/events", event).await).unwrap();
+        accepted["run"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the run is in this state.
+    pub(crate) async fn run_is(&self, run: &str, state: &str) {
+        self.eventually(&format!("/api/runs/{run}"), |run| (run["state"] == state).then(|| run.clone())).await;
+    }
+
+    /// Waits until a line of the run's log has these words.
+    pub(crate) async fn prints(&self, run: &str, words: &str) {
+        let has = |line: &Value| line["text"].as_str().is_some_and(|text| text.contains(words));
+        let find = |log: &Value| log["items"].as_array()?.iter().find(|line| has(line)).cloned();
+        self.eventually(&format!("/api/runs/{run}/logs"), find).await;
+    }
+
     /// Publishes an event as a producer does, straight on NATS.
     pub(crate) async fn produce(&self, name: &str) {
         let event = json!({ "type": "dataset_onboard", "payload": { "dataset_name": name } }).to_string();
@@ -191,7 +227,9 @@ impl Fleet {
     async fn eventually(&self, path: &str, find: impl Fn(&Value) -> Option<Value>) -> Value {
         let (mut last, begin) = (String::new(), tokio::time::Instant::now());
         while begin.elapsed() < PATIENCE {
-            last = self.ask(Method::GET, path, "").await;
+            let asked = self.http.get(format!("{}{path}", self.api)).timeout(PATIENCE).send().await.unwrap();
+            // What an event will make is not there at once.
+            last = asked.text().await.unwrap();
             if let Some(found) = find(&serde_json::from_str(&last).unwrap()) {
                 return found;
             }

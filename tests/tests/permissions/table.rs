@@ -1,14 +1,16 @@
 //! Who may do what: each line is somebody's work, and everyone else's attempt at it is refused.
 
-const AGENTS: &[&str] = &["validate", "migrate", "notify"];
+const AGENTS: &[&str] = &["validate", "migrate", "notify", "runner"];
 /// Whoever moves run records also publishes the jobs that become ready by it, whatever pool serves them.
-const RECORDERS: &[&str] = &["intake", "validate", "migrate", "notify", "api"];
+const RECORDERS: &[&str] = &["intake", "validate", "migrate", "notify", "runner", "api"];
+/// Whoever may read the files that workflows were registered with.
+const READERS: &[&str] = &["validate", "migrate", "notify", "runner", "api"];
 const NOBODY: &[&str] = &[];
 const DEPLOYER: &[&str] = &["deployer"];
 
 /// What is published, and by whom.
 pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
-    ("honk.event.dataset_onboard", &["producer", "api"]),
+    ("honk.event.dataset_onboard", &["producer", "intake", "api"]),
     ("honk.event.other", NOBODY),
     // Jobs and run records.
     ("honk.job.migrate.r0123456789abcdef0123.copy.1", RECORDERS),
@@ -28,7 +30,11 @@ pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.ACK.domain.account.HONK_JOBS.migrate.1.2.3.4.5.token", &["migrate"]),
     ("$JS.API.CONSUMER.MSG.NEXT.HONK_JOBS.notify", &["notify"]),
     ("$JS.ACK.HONK_JOBS.notify.1.2.3.4.5", &["notify"]),
-    ("$JS.API.CONSUMER.MSG.NEXT.HONK_JOBS.default", NOBODY),
+    ("$JS.API.CONSUMER.INFO.HONK_JOBS.default", &["runner", "intake", "deployer"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.HONK_JOBS.default", &["runner"]),
+    ("$JS.ACK.HONK_JOBS.default.1.2.3.4.5", &["runner"]),
+    ("$JS.ACK.domain.account.HONK_JOBS.default.1.2.3.4.5.token", &["runner"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.HONK_JOBS.gpu", NOBODY),
     ("$JS.API.DIRECT.GET.HONK_JOBS", &["intake"]),
     // Events and advisories.
     ("$JS.API.CONSUMER.MSG.NEXT.HONK_EVENTS.intake", &["intake"]),
@@ -41,15 +47,21 @@ pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     // Dead letters.
     ("honk.dead.migrate.r0123456789abcdef0123.copy", &["migrate", "intake", "api"]),
     ("honk.dead.validate.r0123456789abcdef0123.check", &["validate", "intake", "api"]),
-    ("honk.dead.message.0123456789abcdef", &["intake", "validate", "migrate", "notify", "api"]),
+    ("honk.dead.default.r0123456789abcdef0123.work", &["runner", "intake", "api"]),
+    ("honk.dead.message.0123456789abcdef", RECORDERS),
     ("honk.dead.event.0123456789abcdef", &["intake", "api"]),
     ("$JS.API.DIRECT.GET.HONK_DEAD.honk.dead.event.0123456789abcdef", &["api"]),
     // Where a dataset lies: registered through the API, moved by a migration, and by nobody else.
     ("$KV.honk_locations.d", &["migrate", "api"]),
-    ("$JS.API.DIRECT.GET.KV_honk_locations.$KV.honk_locations.d", &["validate", "migrate", "api"]),
+    ("$JS.API.DIRECT.GET.KV_honk_locations.$KV.honk_locations.d", READERS),
+    // What is written down about a dataset: by whoever runs steps, and by people.
+    ("$KV.honk_metadata.d", READERS),
+    ("$JS.API.DIRECT.GET.KV_honk_metadata.$KV.honk_metadata.d", READERS),
+    ("$JS.API.DIRECT.GET.KV_honk_metadata", NOBODY),
+    ("$JS.API.CONSUMER.CREATE.KV_honk_metadata.c.$KV.honk_metadata.>", DEPLOYER),
     // Catalog and workflows.
     ("$KV.honk_catalog.dataset.d", &["api"]),
-    ("$JS.API.DIRECT.GET.KV_honk_catalog.$KV.honk_catalog.dataset.d", &["intake", "validate", "notify", "api"]),
+    ("$JS.API.DIRECT.GET.KV_honk_catalog.$KV.honk_catalog.dataset.d", RECORDERS),
     ("$JS.API.CONSUMER.CREATE.KV_honk_catalog", &["intake", "notify", "api", "deployer"]),
     ("$JS.FC.KV_honk_catalog.consumer.token", &["intake", "notify", "api"]),
     ("$KV.honk_workflows.name.w", &["api"]),
@@ -58,6 +70,41 @@ pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.DIRECT.GET.KV_honk_workflows.$KV.honk_workflows.name.w", &["intake", "api"]),
     ("$JS.API.CONSUMER.CREATE.KV_honk_locations", &["api", "deployer"]),
     ("$JS.API.CONSUMER.CREATE.HONK_DEAD", &["api", "deployer"]),
+    ("$KV.honk_workflows.source.w.0123", &["api"]),
+    // The files of workflows: registered through the API, read by whoever runs steps.
+    ("$O.honk_bundles.C.x", &["api"]),
+    ("$O.honk_bundles.M.x", &["api"]),
+    ("$JS.API.STREAM.INFO.OBJ_honk_bundles", &["validate", "migrate", "notify", "runner", "api", "deployer"]),
+    ("$JS.API.DIRECT.GET.OBJ_honk_bundles", READERS),
+    ("$JS.API.DIRECT.GET.OBJ_honk_bundles.$O.honk_bundles.M.x", READERS),
+    (
+        "$JS.API.CONSUMER.CREATE.OBJ_honk_bundles.c.$O.honk_bundles.C.x",
+        &["validate", "migrate", "notify", "runner", "api", "deployer"],
+    ),
+    ("$JS.FC.OBJ_honk_bundles.consumer.token", READERS),
+    ("$JS.API.STREAM.PURGE.OBJ_honk_bundles", &["api"]),
+    ("$JS.API.STREAM.DELETE.OBJ_honk_bundles", NOBODY),
+    // What steps print: written by those who run them, read through the API.
+    ("honk.log.r0123456789abcdef0123.copy.1.1", AGENTS),
+    ("honk.log.r0123456789abcdef0123", NOBODY),
+    ("$JS.API.DIRECT.GET.HONK_LOGS", &["api"]),
+    ("$JS.API.STREAM.PURGE.HONK_LOGS", NOBODY),
+    // What is wished of runs and workflows, and what is agreed on before a run begins.
+    ("$KV.honk_control.run.r0123456789abcdef0123", &["intake", "api"]),
+    ("$KV.honk_control.workflow.w", &["api"]),
+    ("$KV.honk_control.start.r0123456789abcdef0123", RECORDERS),
+    ("$KV.honk_control.group.0123", RECORDERS),
+    ("$KV.honk_control.rate.w", &["intake"]),
+    ("$KV.honk_control.tick.w.0", &["intake"]),
+    ("$JS.API.DIRECT.GET.KV_honk_control.$KV.honk_control.workflow.w", RECORDERS),
+    ("$JS.API.DIRECT.GET.KV_honk_control.$KV.honk_control.rate.w", &["intake"]),
+    (
+        "$JS.API.CONSUMER.CREATE.KV_honk_control.c.$KV.honk_control.run.*",
+        &["intake", "validate", "migrate", "notify", "runner", "deployer"],
+    ),
+    ("$JS.API.CONSUMER.DELETE.KV_honk_control.c", RECORDERS),
+    ("$JS.FC.KV_honk_control.consumer.token", RECORDERS),
+    ("$JS.API.CONSUMER.CREATE.KV_honk_control.c.$KV.honk_control.workflow.*", &["intake", "api", "deployer"]),
     // Notices.
     ("honk.notice.d", &["notify"]),
     ("$KV.honk_deliveries.r0123456789abcdef0123.x", &["notify"]),
@@ -93,10 +140,12 @@ pub(crate) const SUBSCRIBE: &[(&str, &[&str])] = &[
     ("_INBOX_validate.x.>", &["validate"]),
     ("_INBOX_migrate.x.>", &["migrate"]),
     ("_INBOX_notify.x.>", &["notify"]),
+    ("_INBOX_runner.x.>", &["runner"]),
     ("_INBOX_api.x.>", &["api"]),
     ("_INBOX_deployer.x.>", &["deployer"]),
     ("_INBOX.>", NOBODY),
     ("honk.live.r0123456789abcdef0123.copy", &["api"]),
+    ("honk.log.r0123456789abcdef0123.>", &["api"]),
     // What is stored is read from its stream, by those who may.
     ("honk.job.>", NOBODY),
     ("honk.event.>", NOBODY),

@@ -12,13 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const INBOX: &str = "raw.answer";
 
 /// A connection.
-pub(crate) struct Raw {
+#[derive(Debug)]
+pub struct Raw {
     stream: BufReader<TcpStream>,
 }
 
 impl Raw {
     /// Logs in as `user` with `password`, or as nobody in particular.
-    pub(crate) async fn connect(port: u16, login: Option<(&str, &str)>) -> Self {
+    pub async fn connect(port: u16, login: Option<(&str, &str)>) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let mut raw = Self { stream: BufReader::new(stream) };
         let mut hello = json!({ "verbose": false, "pedantic": false, "lang": "test", "version": "0", "protocol": 1 });
@@ -32,17 +33,17 @@ impl Raw {
     }
 
     /// Publishes an empty message; what the server says against it, if anything.
-    pub(crate) async fn publish(&mut self, subject: &str) -> Option<String> {
+    pub async fn publish(&mut self, subject: &str) -> Option<String> {
         self.say(&format!("PUB {subject} 0\r\n\r\n")).await
     }
 
     /// Subscribes; what the server says against it, if anything.
-    pub(crate) async fn subscribe(&mut self, subject: &str) -> Option<String> {
+    pub async fn subscribe(&mut self, subject: &str) -> Option<String> {
         self.say(&format!("SUB {subject} 1\r\n")).await
     }
 
     /// Sends a request and reads its answer.
-    pub(crate) async fn request(&mut self, subject: &str, body: &str) -> Value {
+    pub async fn request(&mut self, subject: &str, body: &str) -> Value {
         let lines = format!("SUB {INBOX} 9\r\nUNSUB 9 1\r\nPUB {subject} {INBOX} {}\r\n{body}\r\n", body.len());
         self.stream.write_all(lines.as_bytes()).await.unwrap();
         loop {

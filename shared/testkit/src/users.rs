@@ -3,44 +3,41 @@
 use std::path::{Path, PathBuf};
 
 use honk_bus::{Bus, ConnectOptions};
-use honk_local::nats::{Lookup, NatsOptions, NatsServer, find_or_fetch};
-use honk_service::environment;
+use honk_local::nats::{NatsOptions, NatsServer, find_or_fetch};
+
+use crate::harness::lookup;
 
 /// Everyone in the account of the services.
-pub(crate) const USERS: [&str; 7] = ["producer", "intake", "validate", "migrate", "notify", "api", "deployer"];
+pub const USERS: [&str; 8] = ["producer", "intake", "validate", "migrate", "notify", "runner", "api", "deployer"];
 
 /// The repository.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-pub(crate) fn password(user: &str) -> String {
+/// What `user` logs in with in tests.
+pub fn password(user: &str) -> String {
     format!("pw_of_{user}")
 }
 
 /// Each user's own, as every deployment has it.
-pub(crate) fn inbox_prefix(user: &str) -> String {
+pub fn inbox_prefix(user: &str) -> String {
     format!("_INBOX_{user}")
 }
 
-pub(crate) async fn nats_server() -> PathBuf {
-    let environment = environment();
-    let lookup = Lookup {
-        nats_server: environment.get("NATS_SERVER").map(PathBuf::from),
-        path: environment.get("PATH").map(Into::into),
-        cache_dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
-    };
-    find_or_fetch(&lookup).await.unwrap()
+/// The `nats-server` to be run.
+pub async fn nats_server() -> PathBuf {
+    find_or_fetch(&lookup()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A server without users.
-pub(crate) async fn open_to_all(folder: &Path) -> NatsServer {
+pub async fn open_to_all(folder: &Path) -> NatsServer {
     NatsServer::start(NatsOptions::new(nats_server().await, folder)).await.unwrap()
 }
 
 /// A server with the users of `nats/users.conf`. Their passwords are written into a copy of it: a test cannot change the environment that
 /// the server inherits.
-pub(crate) async fn with_users(folder: &Path) -> NatsServer {
+pub async fn with_users(folder: &Path) -> NatsServer {
     let mut text = std::fs::read_to_string(root().join("nats/users.conf")).unwrap();
     for user in USERS.into_iter().chain(["sys"]) {
         let variable = format!("$NATS_{}_PASSWORD", user.to_uppercase());
@@ -54,7 +51,7 @@ pub(crate) async fn with_users(folder: &Path) -> NatsServer {
 }
 
 /// Connects as `user`.
-pub(crate) async fn connect(url: &str, user: &str) -> Bus {
+pub async fn connect(url: &str, user: &str) -> Bus {
     let options = ConnectOptions {
         url: url.to_owned(),
         user: Some(user.to_owned()),
