@@ -5,10 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use honk_agent::Ledger;
 use honk_agent::ledger::{ControlError, LedgerError, Trace};
 use honk_protocol::run::{JobState, RunState};
-use honk_service::{Clock, environment};
 use honk_testkit::runs::{job, show};
 use honk_testkit::{Harness, PATIENCE, Process, Service, eventually};
 use serde_json::{Map, json};
@@ -16,12 +14,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 fn spawn(harness: &Harness, intake: &[(&str, &str)]) -> [Process; 2] {
-    let path = environment().get("PATH").unwrap().to_owned();
-    [harness.spawn(Service::Intake, intake), harness.spawn(Service::Runner, &[("PATH", path.as_str())])]
-}
-
-fn ledger(harness: &Harness) -> Ledger {
-    Ledger::new(harness.bus.clone(), Clock::system())
+    [harness.spawn(Service::Intake, intake), harness.spawn(Service::Runner, &[])]
 }
 
 /// A folder in which programs leave files that a test waits for.
@@ -86,11 +79,11 @@ async fn a_cancelled_runs_programs_are_ended_within_ten_seconds_and_nothing_of_i
     let run = harness.run_workflow("long", "d", Map::new()).await;
     let pids = marks.appears("begun").await;
     let begin = Instant::now();
-    let cancelled = ledger(&harness).cancel(&run).await.unwrap();
+    let cancelled = harness.ledger().cancel(&run).await.unwrap();
     assert_eq!(cancelled.run.state, RunState::Cancelled);
     gone(&pids).await;
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    let again = ledger(&harness).cancel(&run).await.unwrap();
+    let again = harness.ledger().cancel(&run).await.unwrap();
     assert_eq!(again.revision, cancelled.revision, "cancelling again changes nothing");
     let run = harness.finished(&run).await;
     let states = [job(&run, "long").state, job(&run, "after").state];
@@ -119,7 +112,7 @@ async fn nothing_starts_in_a_paused_run_until_it_is_resumed() {
         .await;
     let run = harness.run_workflow("two", "d", Map::new()).await;
     marks.appears("begun").await;
-    let ledger = ledger(&harness);
+    let ledger = harness.ledger();
     assert!(ledger.pause(&run).await.unwrap().run.paused);
     std::fs::write(marks.path("go"), "").unwrap();
     let paused = harness
@@ -148,10 +141,9 @@ async fn a_job_that_waits_in_the_queue_when_its_run_is_paused_is_not_begun() {
         .await;
     let run = harness.run_workflow("queued", "d", Map::new()).await;
     harness.run_when(&run, "is dispatched", |run| job(run, "only").state == JobState::Ready).await;
-    let ledger = ledger(&harness);
+    let ledger = harness.ledger();
     ledger.pause(&run).await.unwrap();
-    let path = environment().get("PATH").unwrap().to_owned();
-    let _runner = harness.spawn(Service::Runner, &[("PATH", path.as_str())]);
+    let _runner = harness.spawn(Service::Runner, &[]);
     let held = harness.run_when(&run, "is put aside", |run| job(run, "only").state == JobState::Pending).await;
     assert!(held.paused && !marks.is_there("only"));
     ledger.resume(&run).await.unwrap();
@@ -177,7 +169,7 @@ async fn a_failed_run_is_done_again_from_where_it_failed_or_from_the_beginning()
     assert_eq!(harness.finished(&id).await.state, RunState::Failure);
     harness.dead_letters_when(1).await;
     std::fs::write(marks.path("repaired"), "").unwrap();
-    let ledger = ledger(&harness);
+    let ledger = harness.ledger();
     ledger.retry(&id, true, &Trace::default()).await.unwrap();
     let run = harness.finished(&id).await;
     assert_eq!(run.state, RunState::Success, "{}", show(&run));
@@ -209,7 +201,7 @@ async fn a_run_that_takes_longer_than_it_may_is_ended() {
     let run = harness.finished(&run).await;
     assert_eq!((run.state, job(&run, "long").state), (RunState::Timeout, JobState::Cancelled), "{}", show(&run));
     gone(&pids).await;
-    let refused = ledger(&harness).pause(&run.id).await.unwrap_err();
+    let refused = harness.ledger().pause(&run.id).await.unwrap_err();
     assert!(matches!(refused, ControlError::Ledger(LedgerError::Refused(_))), "{refused}");
     harness.finish().await;
 }
@@ -232,8 +224,7 @@ async fn the_programs_of_an_agent_that_is_killed_end_with_it_and_their_job_is_do
     let pids = marks.appears("begun").await;
     runner.kill9().await;
     gone(&pids).await;
-    let path = environment().get("PATH").unwrap().to_owned();
-    let _other = harness.spawn(Service::Runner, &[("PATH", path.as_str())]);
+    let _other = harness.spawn(Service::Runner, &[]);
     let run = harness.finished(&run).await;
     assert_eq!((run.state, job(&run, "only").attempt), (RunState::Success, 2), "{}", show(&run));
     harness.finish().await;

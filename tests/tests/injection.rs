@@ -120,9 +120,8 @@ impl Stage {
 }
 
 fn spawn(harness: &Harness) -> [Process; 2] {
-    let path = environment().get("PATH").unwrap().to_owned();
     let agent = Path::new(env!("CARGO_BIN_EXE_honk-test-agent"));
-    [harness.spawn(Service::Intake, &[]), harness.spawn_binary(agent, &[("PATH", path.as_str())])]
+    [harness.spawn(Service::Intake, &[]), harness.spawn_binary(agent, &[])]
 }
 
 /// One job whose steps take the payloads of the event in every way that there is.

@@ -5,14 +5,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use honk_agent::Ledger;
 use honk_protocol::control::{group_key, start_key, tick_key};
 use honk_protocol::gate::{Member, Members, Tick};
 use honk_protocol::name::{RunId, WorkflowName};
 use honk_protocol::run::{Run, RunState};
 use honk_protocol::subject::{workflow_name_key, workflow_version_key};
 use honk_protocol::workflow::WorkflowPointer;
-use honk_service::{Clock, environment};
+use honk_service::Clock;
 use honk_testkit::runs::show;
 use honk_testkit::{Harness, PATIENCE, Process, Service, eventually};
 use jiff::{SignedDuration, Timestamp};
@@ -21,13 +20,8 @@ use tempfile::TempDir;
 
 /// Two intakes, and an agent that runs programs.
 fn spawn(harness: &Harness) -> Vec<Process> {
-    let path = environment().get("PATH").unwrap().to_owned();
-    let runner = harness.spawn(Service::Runner, &[("PATH", path.as_str())]);
+    let runner = harness.spawn(Service::Runner, &[]);
     vec![harness.spawn(Service::Intake, &[]), harness.spawn(Service::Intake, &[]), runner]
-}
-
-fn ledger(harness: &Harness) -> Ledger {
-    Ledger::new(harness.bus.clone(), Clock::system())
 }
 
 fn workflow(name: &str) -> WorkflowName {
@@ -95,7 +89,7 @@ async fn succeeds(harness: &Harness, run: &RunId) -> Run {
 #[tokio::test]
 async fn nothing_new_begins_of_a_paused_workflow_and_no_event_is_lost() {
     let harness = Harness::start().await;
-    let ledger = ledger(&harness);
+    let ledger = harness.ledger();
     let pipes = Gatekeeper::new(&["busy"]);
     harness.register(&of_one_step("paused", "", &["echo", "done"])).await;
     harness.register(&of_one_step("other", "", &["echo", "done"])).await;

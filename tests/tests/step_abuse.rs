@@ -11,8 +11,8 @@ use honk_api::{ApiSettings, Server};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Run, RunState};
 use honk_protocol::topology;
+use honk_service::Context;
 use honk_service::config::Common;
-use honk_service::{Context, environment};
 use honk_testkit::runs::{job, show};
 use honk_testkit::{Harness, PATIENCE, Process, Service, eventually};
 use reqwest::multipart::{Form, Part};
@@ -39,9 +39,7 @@ impl Stage {
     async fn start(more: &[(&str, &str)]) -> Self {
         let harness = Harness::start().await;
         let (work, marks) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let path = environment().get("PATH").unwrap().to_owned();
         let mut variables = vec![
-            ("PATH", path.as_str()),
             ("HONK_STEPS__WORK_DIR", work.path().to_str().unwrap()),
             ("HONK_STEPS__LOG_MIB", "1"),
             ("HONK_STEPS__FILE_MIB", "4"),

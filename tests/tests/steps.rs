@@ -4,17 +4,13 @@
 
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{JobState, Run, RunState};
-use honk_service::environment;
 use honk_testkit::runs::{job, show};
 use honk_testkit::{Harness, Process, Service};
 use serde_json::{Map, Value, json};
 
 /// Intake and an agent that runs programs.
 fn spawn(harness: &Harness, more: &[(&str, &str)]) -> [Process; 2] {
-    let path = environment().get("PATH").unwrap().to_owned();
-    let mut variables = vec![("PATH", path.as_str())];
-    variables.extend(more);
-    [harness.spawn(Service::Intake, &[]), harness.spawn(Service::Runner, &variables)]
+    [harness.spawn(Service::Intake, &[]), harness.spawn(Service::Runner, more)]
 }
 
 fn object(value: &Value) -> Map<String, Value> {

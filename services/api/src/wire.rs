@@ -19,7 +19,7 @@ pub use dataset::{
 pub use dead::{DeadLetterPage, DeadLetterQuery, DeadLetterView, Payload, Replayed};
 pub use log::{DEFAULT_LOG_LIMIT, LogItem, LogPage, LogQuery, LogUpdate, MAX_LOG_LIMIT, since};
 pub use problem::{Fault, Problem};
-pub use run::{FailureView, ItemsView, JobView, ProgressView, RunEnd, RunPage, RunQuery, RunUpdate, RunView};
+pub use run::{FailureView, ItemsView, JobView, ProgressView, RunEnd, RunPage, RunQuery, RunRetry, RunUpdate, RunView};
 pub use workflow::{
     WorkflowDeletion, WorkflowHistory, WorkflowJob, WorkflowPage, WorkflowRegistered, WorkflowRegistration,
     WorkflowRollback, WorkflowStatus, WorkflowSummary, WorkflowTermView, WorkflowView,

@@ -170,13 +170,6 @@ impl Api {
         self.read(self.request(method, self.url_with(path, query), body).await?).await
     }
 
-    /// Has something done that needs no more words than its path and its query.
-    pub(crate) async fn command<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<T, ApiError> {
-        let mut url = self.url(path);
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        self.read(self.request(Method::POST, url, None).await?).await
-    }
-
     /// Removes what is at `path`.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), ApiError> {
         self.delete_as(path, &()).await

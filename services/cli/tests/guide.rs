@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ spec:
 /// `honk dev`, with the programs of `folder` before all others.
 struct Dev {
     child: Child,
+    log: PathBuf,
     api: String,
     s3: String,
     keys: (String, String),
@@ -84,13 +86,14 @@ struct Dev {
 
 impl Dev {
     async fn start(state: &Path, programs: &Path) -> Self {
+        let log = state.with_extension("log");
         let path = honk_service::environment().get("PATH").unwrap().to_owned();
         let mut child = Command::new(env!("CARGO_BIN_EXE_honk"))
             .args(["dev", "--listen", "127.0.0.1:0", "-o", "json", "--state"])
             .arg(state)
             .env("PATH", format!("{}:{path}", programs.display()))
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(state.with_extension("log")).unwrap())
+            .stderr(std::fs::File::create(&log).unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -99,7 +102,7 @@ impl Dev {
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{read:?} {error}: {line}"));
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
         let keys = (text("s3_access_key"), text("s3_secret_key"));
-        Self { child, api: text("api"), s3: text("s3"), keys, http: Client::new() }
+        Self { child, log, api: text("api"), s3: text("s3"), keys, http: Client::new() }
     }
 
     /// Types a `honk` command.
@@ -132,6 +135,17 @@ impl Dev {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.unwrap().unwrap();
         assert!(ended.success(), "{ended}");
+    }
+}
+
+impl Drop for Dev {
+    /// What went wrong in `honk dev` is only in its log.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let ended = self.child.try_wait();
+            drop(writeln!(std::io::stderr().lock(), "`honk dev` ({ended:?}) said:\n{log}"));
+        }
     }
 }
 

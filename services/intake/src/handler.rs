@@ -11,7 +11,7 @@ use honk_bus::{Delivery, Message, Mirror};
 use honk_protocol::control::{Wish, group_key, workflow_key};
 use honk_protocol::dead::HEADER_TRACEPARENT;
 use honk_protocol::entity::{Entity, WORKFLOW};
-use honk_protocol::event::{EventError, OnboardEvent};
+use honk_protocol::event::{EventError, OnboardEvent, expression_input};
 use honk_protocol::gate::{Gate, Group};
 use honk_protocol::name::{DatasetName, RunId, WorkflowHash, WorkflowName};
 use honk_protocol::reason::Reason;
@@ -178,8 +178,7 @@ impl Intake {
         let group = match &workflow.concurrency {
             None => None,
             Some(concurrency) => {
-                let mut input = event.input.clone();
-                input.insert("dataset_name".to_owned(), json!(event.dataset));
+                let input = expression_input(&event.dataset, &event.input);
                 let text = concurrency.group(&json!({ "input": input, "dataset": entity }));
                 let text = text.map_err(|error| {
                     let message = format!("the group of `concurrency`: {error}");

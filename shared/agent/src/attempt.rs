@@ -2,18 +2,16 @@
 //! `settlement`. Nothing here settles a delivery itself.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use honk_bus::{Delivery, Heartbeat};
+use honk_bus::Delivery;
 use honk_protocol::dead::HEADER_TRACEPARENT;
 use honk_protocol::name::JobName;
 use honk_protocol::run::Fence;
 use honk_protocol::settle::Outcome;
 use honk_protocol::subject::LiveSubject;
 use honk_service::messaging::process_span;
-use honk_workflow::{Job as JobSpec, Workflow};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +23,8 @@ use crate::begin::{BeginError, Beginning};
 use crate::failpoint;
 use crate::ledger::{LedgerError, Recorded, Trace};
 use crate::steps::JobWork;
-use crate::supervise::Watched;
+use crate::supervise::{Watched, kept_alive};
+use crate::workflows::JobSpec;
 
 /// The pause before a job is delivered again whose record or workflow could not be read.
 pub(crate) const UNREADABLE_PAUSE: Duration = Duration::from_secs(2);
@@ -38,9 +37,7 @@ pub(crate) struct Attempt {
     pub(crate) job: JobName,
     /// Which attempt this is.
     pub(crate) fence: Fence,
-    /// The workflow's version.
-    pub(crate) workflow: Arc<Workflow>,
-    /// What it says of the job.
+    /// What the workflow says of it.
     pub(crate) spec: JobSpec,
     /// The trace that its message came in.
     pub(crate) trace: Trace,
@@ -68,7 +65,8 @@ impl Agent {
                 let (attempt, outcome) = self.work(*attempt, &delivery, ack_wait, hard_stop).await;
                 failpoint::hit("after-work");
                 let heartbeat = delivery.heartbeat();
-                alive(heartbeat, ack_wait, self.settle(delivery, attempt, outcome)).await;
+                // To be recorded, an end may have to wait for its turn among a thousand others.
+                kept_alive(&heartbeat, ack_wait, self.settle(delivery, attempt, outcome)).await;
             }
             // What is rare is boxed, so that it does not make every attempt's future larger.
             Ok(Beginning::Exhausted(attempt)) => Box::pin(self.settle(delivery, *attempt, Outcome::Exhausted)).await,
@@ -114,7 +112,7 @@ impl Agent {
             cancelled,
             hard_stop,
         };
-        let work = JobWork { workflow: Arc::clone(&attempt.workflow), spec: attempt.spec.clone(), context };
+        let work = JobWork { spec: attempt.spec.clone(), context };
         let steps = Arc::clone(&self.steps);
         let work = async move { steps.run(work).await }.in_current_span();
         let attempt = Mutex::new(attempt);
@@ -144,16 +142,5 @@ impl Agent {
             Err(error) => tracing::warn!(%error, "the attempt is not on record"),
         }
         true
-    }
-}
-
-/// Settles under heartbeats: to be recorded, an end may have to wait for its turn among a thousand others, and must not be taken for lost
-/// meanwhile.
-async fn alive(heartbeat: Heartbeat, ack_wait: Duration, settling: impl Future<Output = ()>) {
-    let mut settling = pin!(settling);
-    while tokio::time::timeout(ack_wait / 3, &mut settling).await.is_err() {
-        if let Err(error) = heartbeat.beat().await {
-            tracing::warn!(%error, "a heartbeat was not sent");
-        }
     }
 }

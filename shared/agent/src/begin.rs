@@ -1,8 +1,6 @@
 //! What a delivery turns out to be, before anything is done: a job to do, one that was done already, one that must not be begun, or no
 //! job at all.
 
-use std::sync::Arc;
-
 use honk_bus::Delivery;
 use honk_protocol::job::{JobError, JobMessage};
 use honk_protocol::name::JobName;
@@ -13,7 +11,7 @@ use honk_protocol::subject::JobSubject;
 use crate::agent::Agent;
 use crate::attempt::Attempt;
 use crate::ledger::{LedgerError, Recorded, Trace};
-use crate::workflows::WorkflowError;
+use crate::workflows::{JobSpec, WorkflowError};
 
 /// What the message turned out to be.
 pub(crate) enum Beginning {
@@ -68,11 +66,11 @@ impl Agent {
         let held = known.run.paused && job.state == JobState::Ready;
         let handed_back = job.handed_back;
         let workflow = self.workflows.get(&known.run.workflow.hash).await?;
-        let Some(spec) = workflow.job(&workflow_name(job)).cloned() else {
+        let Some(spec) = JobSpec::of(workflow, &workflow_name(job)) else {
             return Ok(Beginning::Malformed(not_due(&message.job)));
         };
         let exhausted = settle::is_exhausted(delivery.delivered, handed_back, &spec.retry);
-        let mut attempt = Attempt { known, job: message.job, fence, workflow: Arc::clone(&workflow), spec, trace };
+        let mut attempt = Attempt { known, job: message.job, fence, spec, trace };
         if held {
             return Ok(Beginning::Held(Box::new(attempt)));
         }

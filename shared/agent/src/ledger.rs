@@ -102,6 +102,13 @@ pub enum LedgerError {
     TooLarge(usize),
 }
 
+impl LedgerError {
+    /// [`BusError::leaves_open`], of a write.
+    fn leaves_open(&self) -> bool {
+        matches!(self, Self::Bus(error) if error.leaves_open())
+    }
+}
+
 impl Ledger {
     /// A ledger on this connection.
     pub fn new(bus: Bus, clock: Clock) -> Self {
@@ -134,9 +141,12 @@ impl Ledger {
     /// publish what follows, but says what that is. A record that already says so is returned as it is, with all that is due by it.
     pub async fn record(&self, known: &Recorded, event: &RunEvent) -> Result<(Recorded, Vec<Effect>), LedgerError> {
         let mut current = known.clone();
+        let mut outdated = known.revision == 0;
         let mut turn = None;
         loop {
-            if turn.is_some() || current.revision == 0 {
+            if outdated {
+                // From here on the writers of this process wait for each other, instead of reading in vain what another of them is
+                // about to change.
                 if turn.is_none() {
                     turn = Some(self.turns.take(&known.run.id).await);
                 }
@@ -152,12 +162,7 @@ impl Ledger {
             };
             match self.write(run, Expect::Last(current.revision)).await {
                 Ok(recorded) => return Ok((recorded, effects)),
-                // After a time-out the write may have been done: the record tells. From here on the writers of this process wait for
-                // each other, instead of reading in vain what another of them is about to change.
-                Err(LedgerError::Bus(BusError::Conflict { .. } | BusError::Timeout { .. })) if turn.is_none() => {
-                    turn = Some(self.turns.take(&known.run.id).await);
-                }
-                Err(LedgerError::Bus(BusError::Conflict { .. } | BusError::Timeout { .. })) => {}
+                Err(error) if error.leaves_open() => outdated = true,
                 Err(error) => return Err(error),
             }
         }

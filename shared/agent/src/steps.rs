@@ -17,13 +17,13 @@ use honk_bundle::Cache;
 use honk_bus::Bus;
 use honk_protocol::name::PoolName;
 use honk_protocol::reason::Reason;
-use honk_protocol::run::{Fan, Outputs};
+use honk_protocol::run::{Fan, Outputs, Status};
 use honk_protocol::settle::{Completion, Failed};
 use honk_protocol::subject::LogSubject;
 use honk_service::Clock;
 use honk_step::Masks;
-use honk_workflow::expr::{self, Status};
-use honk_workflow::{Job as JobSpec, Step, StepAction, Workflow};
+use honk_workflow::expr;
+use honk_workflow::{Step, StepAction};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -31,6 +31,7 @@ pub use self::settings::StepSettings;
 use self::workspace::Workspace;
 use crate::action::{Action, JobContext};
 use crate::registry::Registry;
+use crate::workflows::JobSpec;
 
 /// The longest message of a failure, in characters.
 const MAX_MESSAGE: usize = 1_000;
@@ -52,7 +53,6 @@ pub(crate) struct Steps {
 
 /// One attempt at a job, as its steps see it.
 pub(crate) struct JobWork {
-    pub(crate) workflow: Arc<Workflow>,
     pub(crate) spec: JobSpec,
     pub(crate) context: JobContext,
 }
@@ -100,9 +100,11 @@ impl Steps {
 
     /// Makes the attempt.
     pub(crate) async fn run(&self, job: JobWork) -> Result<Completion, Failed> {
-        for step in &job.spec.steps {
-            self.action_of(step)?;
-        }
+        let called = job.spec.steps.iter().filter_map(|step| match &step.action {
+            StepAction::Uses { action, .. } => Some(action),
+            StepAction::Run { .. } => None,
+        });
+        called.map(|action| self.action(action)).try_for_each(|known| known.map(drop))?;
         if job.is_plain() {
             return self.run_actions(job).await.map(Completion::Done);
         }
@@ -118,12 +120,11 @@ impl Steps {
 
     async fn run_actions(&self, mut job: JobWork) -> Result<Outputs, Failed> {
         let mut outputs = Outputs::new();
-        for step in job.spec.steps {
-            let Some(action) = self.action_of(&step)? else { continue };
-            if let StepAction::Uses { with, .. } = step.action {
-                job.context.with = with;
+        for step in &job.spec.steps {
+            if let StepAction::Uses { action, with } = &step.action {
+                job.context.with.clone_from(with);
+                outputs.extend(self.action(action)?.run(&job.context).await?);
             }
-            outputs.extend(action.run(&job.context).await?);
         }
         Ok(outputs)
     }
@@ -145,14 +146,14 @@ impl Steps {
 
     /// Every step whose condition holds; after a failure only those that ask for one.
     async fn run_each(&self, job: &mut JobWork, values: &Value) -> Result<Outputs, Failed> {
-        let steps = std::mem::take(&mut job.spec.steps);
+        let spec = job.spec.clone();
         let mut workspace: Option<Workspace> = None;
         let mut outputs = Outputs::new();
         let mut failed: Option<Failed> = None;
-        for (number, step) in (1..).zip(&steps) {
-            let status = Status { success: failed.is_none(), failure: failed.is_some(), cancelled: false };
+        for (number, step) in (1..).zip(&spec.steps) {
+            let status = Status { failure: failed.is_some(), cancelled: false };
             let wanted = match step.condition().map_err(|error| unfit(&error))? {
-                None => status.success,
+                None => status.is_success(),
                 Some(condition) => condition.eval(values, status).map_err(|error| unfit(&error))?,
             };
             if !wanted {
@@ -166,7 +167,7 @@ impl Steps {
                 Err(error) => drop(failed.get_or_insert(error)),
             }
             if job.context.cancelled.is_cancelled() {
-                if (number as usize) < steps.len() {
+                if (number as usize) < spec.steps.len() {
                     failed.get_or_insert(Failed::retry(Reason::JobTimeout, "stopped before its last step"));
                 }
                 break;
@@ -187,12 +188,9 @@ impl Steps {
         workspace: &mut Option<Workspace>,
     ) -> Result<Outputs, Failed> {
         match &step.action {
-            StepAction::Uses { with, .. } => {
+            StepAction::Uses { action, with } => {
                 job.context.with = expr::fill(with, values).map_err(|error| unfit(&error))?;
-                match self.action_of(step)? {
-                    Some(action) => action.run(&job.context).await,
-                    None => Ok(Outputs::new()),
-                }
+                self.action(action)?.run(&job.context).await
             }
             StepAction::Run { run, shell } => {
                 let workspace = match workspace {
@@ -209,14 +207,12 @@ impl Steps {
         }
     }
 
-    /// The action that a step calls, if it calls one, or why the job can never be done here.
-    fn action_of(&self, step: &Step) -> Result<Option<Arc<dyn Action>>, Failed> {
-        let StepAction::Uses { action, .. } = &step.action else { return Ok(None) };
-        let known = self.actions.get(action.as_str()).cloned();
-        known.map(Some).ok_or_else(|| {
+    /// The action of this name, or why the job can never be done here.
+    fn action(&self, name: &str) -> Result<&dyn Action, Failed> {
+        self.actions.get(name).map(AsRef::as_ref).ok_or_else(|| {
             let mut offered: Vec<&str> = self.actions.keys().copied().collect();
             offered.sort_unstable();
-            let message = format!("the pool `{}` offers {}, not `{action}`", self.pool, offered.join(", "));
+            let message = format!("the pool `{}` offers {}, not `{name}`", self.pool, offered.join(", "));
             Failed::reject(Reason::ActionUnknown, message)
         })
     }
@@ -225,10 +221,7 @@ impl Steps {
 /// Whether the job's own condition holds.
 fn is_wanted(job: &JobWork, values: &Value) -> Result<bool, Failed> {
     let Some(condition) = job.spec.condition().map_err(|error| unfit(&error))? else { return Ok(true) };
-    let before = job.context.run.status_before(&job.context.job);
-    let success = !before.failure && !before.cancelled;
-    let status = Status { success, failure: before.failure, cancelled: before.cancelled };
-    condition.eval(values, status).map_err(|error| unfit(&error))
+    condition.eval(values, job.context.run.status_before(&job.context.job)).map_err(|error| unfit(&error))
 }
 
 /// How the job is fanned out, if it has a matrix.

@@ -3,6 +3,7 @@
 //! itself: its deadline, the agent's hard stop, a panic.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -75,51 +76,25 @@ impl Agent {
             };
             match sight {
                 Sight::Ended(ended) => return outcome(ended),
-                Sight::Deadline => return self.stop(task, &watched, Outcome::Failed(timed_out(watched.timeout))).await,
-                Sight::HardStop => return self.stop(task, &watched, Outcome::HandedBack).await,
+                Sight::Deadline => return stop(task, &watched, Outcome::Failed(timed_out(watched.timeout))).await,
+                Sight::HardStop => return stop(task, &watched, Outcome::HandedBack).await,
                 Sight::Tick => {
-                    let beat = beaten.elapsed() + every > watched.ack_wait / 3;
-                    if beat {
+                    let is_due = beaten.elapsed() + every > watched.ack_wait / 3;
+                    if is_due {
                         beaten = Instant::now();
-                        self.beat(&watched).await;
+                        beat(&watched.heartbeat).await;
                     }
                     self.show(&watched).await;
                     let old_enough = since.elapsed() >= DURABLE_AFTER.min(every * 2);
-                    if old_enough && (beat || !durable) || self.wishes.is_over(&watched.live.run) {
+                    if old_enough && (is_due || !durable) || self.wishes.is_over(&watched.live.run) {
                         durable = true;
                         if !hold().await {
                             // Settling it finds the later attempt on record, and leaves the delivery alone.
-                            return self.stop(task, &watched, Outcome::HandedBack).await;
+                            return stop(task, &watched, Outcome::HandedBack).await;
                         }
                     }
                 }
             }
-        }
-    }
-
-    /// Asks the work to stop, waits a moment, and drops it. If it came to its end just now, that is what counts. A program that does not
-    /// let itself be ended must not look like a lost agent, so the delivery is kept alive.
-    async fn stop(
-        &self,
-        mut task: JoinSet<Result<Completion, Failed>>,
-        watched: &Watched,
-        otherwise: Outcome,
-    ) -> Outcome {
-        watched.cancelled.cancel();
-        let end = Instant::now() + CANCEL_GRACE;
-        loop {
-            let beat = Instant::now() + watched.ack_wait / 3;
-            match tokio::time::timeout_at(beat.min(end), task.join_next()).await {
-                Ok(Some(Ok(Ok(completion)))) => return Outcome::Done(completion),
-                Err(_) if Instant::now() < end => self.beat(watched).await,
-                _ => return otherwise,
-            }
-        }
-    }
-
-    async fn beat(&self, watched: &Watched) {
-        if let Err(error) = watched.heartbeat.beat().await {
-            tracing::warn!(%error, "a heartbeat was not sent");
         }
     }
 
@@ -142,6 +117,34 @@ impl Agent {
         if let Err(error) = shown {
             tracing::debug!(error, "progress was not shown");
         }
+    }
+}
+
+/// Asks the work to stop, waits a moment, and drops it. If it came to its end just now, that is what counts. A program that does not let
+/// itself be ended must not look like a lost agent, so the delivery is kept alive.
+async fn stop(mut task: JoinSet<Result<Completion, Failed>>, watched: &Watched, otherwise: Outcome) -> Outcome {
+    watched.cancelled.cancel();
+    let end = tokio::time::timeout(CANCEL_GRACE, task.join_next());
+    match kept_alive(&watched.heartbeat, watched.ack_wait, end).await {
+        Ok(Some(Ok(Ok(completion)))) => Outcome::Done(completion),
+        _ => otherwise,
+    }
+}
+
+/// Waits for `end` under heartbeats, so that the delivery is not taken for lost meanwhile.
+pub(crate) async fn kept_alive<F: Future>(heartbeat: &Heartbeat, ack_wait: Duration, end: F) -> F::Output {
+    let mut end = pin!(end);
+    loop {
+        match tokio::time::timeout(ack_wait / 3, &mut end).await {
+            Ok(output) => return output,
+            Err(_) => beat(heartbeat).await,
+        }
+    }
+}
+
+async fn beat(heartbeat: &Heartbeat) {
+    if let Err(error) = heartbeat.beat().await {
+        tracing::warn!(%error, "a heartbeat was not sent");
     }
 }
 

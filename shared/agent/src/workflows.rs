@@ -1,12 +1,13 @@
 //! Workflows by content hash. A version never changes, so each is read once and kept.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use honk_bus::{Bus, BusError};
-use honk_protocol::name::WorkflowHash;
+use honk_protocol::name::{JobName, WorkflowHash};
 use honk_protocol::subject::workflow_version_key;
-use honk_workflow::Workflow;
+use honk_workflow::{Job, Workflow};
 
 /// Versions kept in memory; when there are more, all are forgotten and read again as they are needed.
 const MOST_KEPT: usize = 1_000;
@@ -16,6 +17,34 @@ const MOST_KEPT: usize = 1_000;
 pub struct Workflows {
     bus: Bus,
     kept: Arc<RwLock<HashMap<WorkflowHash, Arc<Workflow>>>>,
+}
+
+/// What a version of a workflow says of one of its jobs. Clones share the workflow.
+#[derive(Debug, Clone)]
+pub(crate) struct JobSpec {
+    workflow: Arc<Workflow>,
+    place: usize,
+}
+
+impl JobSpec {
+    /// None if the workflow has no such job.
+    pub(crate) fn of(workflow: Arc<Workflow>, name: &JobName) -> Option<Self> {
+        let place = workflow.jobs.iter().position(|job| job.name == *name)?;
+        Some(Self { workflow, place })
+    }
+
+    /// The whole workflow.
+    pub(crate) fn workflow(&self) -> &Workflow {
+        &self.workflow
+    }
+}
+
+impl Deref for JobSpec {
+    type Target = Job;
+
+    fn deref(&self) -> &Job {
+        &self.workflow.jobs[self.place]
+    }
 }
 
 /// Why a version could not be read.

@@ -56,6 +56,11 @@ impl BusError {
         matches!(self, Self::Conflict { .. })
     }
 
+    /// Whether only reading again tells what is stored now: another writer was faster, or nobody has said whether the write was done.
+    pub fn leaves_open(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Timeout { .. })
+    }
+
     /// Whether the same request can succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Connect { .. } | Self::Timeout { .. } | Self::NotFound { .. } | Self::Refused { .. })

@@ -52,7 +52,7 @@ pub fn run_key(run: &RunId) -> String {
 
 /// The key of a workflow's wish: `workflow.<workflow>`. While [`Wish::Hold`] is there, no run of it begins.
 pub fn workflow_key(workflow: &WorkflowName) -> String {
-    format!("{WORKFLOW_PREFIX}{}", token(workflow))
+    format!("{WORKFLOW_PREFIX}{}", workflow.token())
 }
 
 /// The key of a run's [`crate::gate::Ticket`]: `start.<run>`.
@@ -72,17 +72,12 @@ pub fn group_key(workflow: &WorkflowName, text: &str) -> String {
 
 /// The key of a workflow's [`crate::gate::Starts`]: `rate.<workflow>`.
 pub fn rate_key(workflow: &WorkflowName) -> String {
-    format!("rate.{}", token(workflow))
+    format!("rate.{}", workflow.token())
 }
 
 /// The key of the latest [`crate::gate::Tick`] of a workflow's schedule: `tick.<workflow>.<place in the list>`.
 pub fn tick_key(workflow: &WorkflowName, entry: usize) -> String {
-    format!("tick.{}.{entry}", token(workflow))
-}
-
-/// The name as one token of a key, as in [`crate::subject::workflow_name_key`].
-fn token(workflow: &WorkflowName) -> String {
-    workflow.as_str().replace('.', "=")
+    format!("tick.{}.{entry}", workflow.token())
 }
 
 #[cfg(test)]

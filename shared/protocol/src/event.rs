@@ -88,6 +88,13 @@ struct Data {
     input: Map<String, Value>,
 }
 
+/// What expressions call `input`: the dataset's name and the payload's further fields.
+pub fn expression_input(dataset: &DatasetName, further: &Map<String, Value>) -> Map<String, Value> {
+    let mut input = further.clone();
+    input.insert("dataset_name".to_owned(), dataset.as_str().into());
+    input
+}
+
 impl OnboardEvent {
     /// The run that this event starts.
     pub fn run_id(&self) -> RunId {

@@ -151,11 +151,23 @@ name_type!(
     "[0-9a-f]{64}"
 );
 
-impl DatasetName {
-    /// The name as one token of a subject or key. A name may contain `.`, which separates tokens; `=` takes its place,
-    /// which no name contains.
+/// A name as one token of a subject or key. A name may contain `.`, which separates tokens; `=` takes its place, which no name
+/// contains.
+fn token(name: &str) -> Cow<'_, str> {
+    if name.contains('.') { name.replace('.', "=").into() } else { name.into() }
+}
+
+impl WorkflowName {
+    /// The name as one token of a key.
     pub fn token(&self) -> Cow<'_, str> {
-        if self.0.contains('.') { self.0.replace('.', "=").into() } else { self.as_str().into() }
+        token(&self.0)
+    }
+}
+
+impl DatasetName {
+    /// The name as one token of a subject or key.
+    pub fn token(&self) -> Cow<'_, str> {
+        token(&self.0)
     }
 
     /// Reads a token that [`DatasetName::token`] wrote.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use self::apply::{Effect, Refusal, RunEvent};
 pub use self::graph::Status;
+use crate::event;
 use crate::gate::Gate;
 use crate::name::{DatasetName, JobName, PoolName, RunId, WorkflowHash, WorkflowName};
 use crate::reason::Reason;
@@ -439,7 +440,7 @@ impl Run {
             jobs: new.jobs.into_iter().map(Job::new).collect(),
         };
         if !waiting {
-            run.begin(now);
+            run.go_on(now);
         }
         let due = run.due();
         (run, due)
@@ -451,6 +452,16 @@ impl Run {
             None => self.jobs.iter().find(|job| job.name == *name),
             Some(parent) => self.job(&parent)?.items.iter().find(|item| item.name == *name),
         }
+    }
+
+    /// What expressions call `input`: the event's payload.
+    pub fn expression_input(&self) -> Map<String, Value> {
+        event::expression_input(&self.dataset, &self.input)
+    }
+
+    /// By which runs that wait for the same thing are told apart: the later one takes the place of the earlier.
+    pub fn seniority(&self) -> (Timestamp, &RunId) {
+        (self.created_at, &self.id)
     }
 
     /// Jobs and items that have a dead letter.

@@ -151,12 +151,12 @@ pub fn workflow_version_key(hash: &WorkflowHash) -> String {
 
 /// Key of a workflow's current version: `name.<workflow>`.
 pub fn workflow_name_key(name: &WorkflowName) -> String {
-    format!("name.{}", name.as_str().replace('.', "="))
+    format!("name.{}", name.token())
 }
 
 /// Key of what a version was registered as: `source.<workflow>.<hash>`.
 pub fn workflow_source_key(name: &WorkflowName, hash: &WorkflowHash) -> String {
-    format!("source.{}.{hash}", name.as_str().replace('.', "="))
+    format!("source.{}.{hash}", name.token())
 }
 
 /// Every version and every current version, without what they were registered as, as a filter of keys.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use honk_agent::Ledger;
 use honk_bus::{Bus, ConnectOptions};
 use honk_local::nats::{Lookup, NatsOptions, NatsServer, find_or_fetch};
 use honk_local::s3::{S3Options, S3Server, Storage};
@@ -139,6 +140,11 @@ impl Harness {
         nats.restart().await.unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// The run records, moved as people and services move them.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.bus.clone(), Clock::system())
+    }
+
     /// Starts a copy of every service.
     pub fn spawn_all(&self) -> Vec<Process> {
         Service::ALL.map(|service| self.spawn(service, &[])).into()
@@ -160,6 +166,8 @@ impl Harness {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         let mut variables = own(&[
+            // Programs of steps are found where the test itself finds them.
+            ("PATH", environment().get("PATH").unwrap_or_default()),
             ("HONK_NATS__URL", &self.nats_url),
             ("HONK_STORAGE__ACCESS_KEY", ACCESS_KEY),
             ("HONK_STORAGE__SECRET_KEY", SECRET_KEY),

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub use self::condition::{Condition, Status};
+pub use honk_protocol::run::Status;
+
+pub use self::condition::Condition;
 pub use self::error::{ExprError, RenderError};
 use self::expression::Functions;
 pub use self::expression::{Expression, Reference};

@@ -179,8 +179,8 @@ fn what_is_no_expression_is_refused_with_its_reason() {
 
 #[test]
 fn a_condition_implies_success_unless_it_asks_for_something_else() {
-    let status = |success, failure, cancelled| Status { success, failure, cancelled };
-    let (good, bad, ended) = (status(true, false, false), status(false, true, false), status(false, false, true));
+    let status = |failure, cancelled| Status { failure, cancelled };
+    let (good, bad, ended) = (status(false, false), status(true, false), status(false, true));
     for (text, when) in [
         ("input.rows > 3", [true, false, false]),
         ("{{ input.rows > 3 }}", [true, false, false]),

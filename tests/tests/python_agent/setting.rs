@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use honk_agent::Ledger;
 use honk_protocol::name::RunId;
 use honk_protocol::topology;
-use honk_service::{Clock, environment};
 use honk_testkit::python::python;
 use honk_testkit::{Harness, Options, Process, Service};
 use serde_json::Map;
@@ -42,8 +41,7 @@ impl Setting {
     pub(crate) async fn start() -> Option<Self> {
         let interpreter = tokio::task::spawn_blocking(interpreter).await.unwrap()?;
         let harness = Harness::with(Options { pools: vec!["checks".parse().unwrap()], ..Options::default() }).await;
-        let path = environment().get("PATH").unwrap().to_owned();
-        let services = [harness.spawn(Service::Intake, &[]), harness.spawn(Service::Runner, &[("PATH", &path)])];
+        let services = [harness.spawn(Service::Intake, &[]), harness.spawn(Service::Runner, &[])];
         Some(Self { harness, data: TempDir::new().unwrap(), interpreter, _services: services })
     }
 
@@ -73,7 +71,7 @@ impl Setting {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        Ledger::new(self.harness.bus.clone(), Clock::system())
+        self.harness.ledger()
     }
 
     /// The attempts of which `acme/effect` left a trace for the run's job `middle`.

@@ -7,12 +7,11 @@ use axum::http::StatusCode;
 use honk_agent::ledger::{ControlError, Trace};
 use honk_protocol::name::RunId;
 use honk_service::{TraceParent, trace_context};
-use serde::Deserialize;
 
 use crate::extract::Parameters;
 use crate::problem::ApiError;
 use crate::state::Api;
-use crate::wire::RunView;
+use crate::wire::{RunRetry, RunView};
 
 /// What is done to the run.
 enum Control {
@@ -37,18 +36,10 @@ impl Control {
     }
 }
 
-/// How a run is done again.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Options {
-    /// Only the jobs that did not succeed, and what depends on them.
-    failed_only: bool,
-}
-
 pub(super) async fn handle(
     State(api): State<Api>,
     Path((id, control)): Path<(String, String)>,
-    Parameters(options): Parameters<Options>,
+    Parameters(options): Parameters<RunRetry>,
 ) -> Result<Json<RunView>, ApiError> {
     let id = RunId::new(id)?;
     let recorded = match Control::of(&control)? {

@@ -40,6 +40,15 @@ pub struct RunPage {
     pub next: Option<String>,
 }
 
+/// Query of `POST /api/runs/{id}/retry`: how a run is done again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunRetry {
+    /// Only the jobs that did not succeed, and what depends on them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub failed_only: bool,
+}
+
 /// A run. Answer to `GET /api/runs/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunView {

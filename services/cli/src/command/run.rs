@@ -1,8 +1,9 @@
 //! `honk run`: what is and was under way.
 
-use honk_api::wire::{RunPage, RunQuery, RunUpdate, RunView};
+use honk_api::wire::{RunPage, RunQuery, RunRetry, RunUpdate, RunView};
 use honk_protocol::name::RunId;
 use honk_protocol::run::RunState;
+use reqwest::Method;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -30,12 +31,11 @@ pub(super) async fn run(command: RunCommand, api: &Api, output: &Output) -> Resu
             Ok(Exit::Done)
         }
         RunCommand::Watch { id } => watch(&id, api, output).await,
-        RunCommand::Cancel(runs) => control(&runs.ids, ("cancel", ""), api, output).await,
-        RunCommand::Pause(runs) => control(&runs.ids, ("pause", ""), api, output).await,
-        RunCommand::Resume(runs) => control(&runs.ids, ("resume", ""), api, output).await,
+        RunCommand::Cancel(runs) => control(&runs.ids, "cancel", &(), api, output).await,
+        RunCommand::Pause(runs) => control(&runs.ids, "pause", &(), api, output).await,
+        RunCommand::Resume(runs) => control(&runs.ids, "resume", &(), api, output).await,
         RunCommand::Retry { runs, failed_only } => {
-            let query = if failed_only { "failed_only=true" } else { "" };
-            control(&runs.ids, ("retry", query), api, output).await
+            control(&runs.ids, "retry", &RunRetry { failed_only }, api, output).await
         }
         RunCommand::Logs { id, selection } => logs::of_run(&id, selection, api, output).await,
     }
@@ -54,11 +54,17 @@ async fn list(arguments: RunListArguments, api: &Api, output: &Output) -> Result
 }
 
 /// Does the same to each run; one that refuses does not keep the others from it.
-async fn control(ids: &[RunId], (verb, query): (&str, &str), api: &Api, output: &Output) -> Result<Exit, CliError> {
+async fn control(
+    ids: &[RunId],
+    verb: &str,
+    query: &impl Serialize,
+    api: &Api,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let mut changed = Batch::new();
     for id in ids {
         let path = ["api", "runs", id.as_str(), verb];
-        let asked = api.command::<RunView>(&path, query).await;
+        let asked = api.send_as::<RunView>(Method::POST, &path, query, None).await;
         if changed.take(asked.doing(&format!("{verb} the run {id}")), output).is_break() {
             break;
         }

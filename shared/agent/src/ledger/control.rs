@@ -35,7 +35,8 @@ impl From<BusError> for ControlError {
 impl Ledger {
     /// Gives a run up: steps that run are ended wherever they run, and nothing more of it is begun. Doing it again changes nothing.
     pub async fn cancel(&self, run: &RunId) -> Result<Recorded, ControlError> {
-        self.end(run, &RunEvent::Cancelled).await
+        let known = self.find(run).await?;
+        self.end(&known, &RunEvent::Cancelled).await
     }
 
     /// Ends a run that took longer than it may. One that was begun anew since has its whole time before it, and is left alone.
@@ -44,13 +45,12 @@ impl Ledger {
         if known.run.deadline.is_none_or(|deadline| deadline > self.clock.now()) {
             return Ok(known);
         }
-        self.end(run, &RunEvent::Expired).await
+        self.end(&known, &RunEvent::Expired).await
     }
 
-    async fn end(&self, run: &RunId, event: &RunEvent) -> Result<Recorded, ControlError> {
-        let known = self.find(run).await?;
-        let recorded = self.advance(&known, event, &Trace::of_run(&known.run)).await?;
-        self.wish(run, Wish::End).await?;
+    async fn end(&self, known: &Recorded, event: &RunEvent) -> Result<Recorded, ControlError> {
+        let recorded = self.advance(known, event, &Trace::of_run(&known.run)).await?;
+        self.wish(&recorded.run.id, Wish::End).await?;
         Ok(recorded)
     }
 
@@ -66,7 +66,7 @@ impl Ledger {
     pub async fn resume(&self, run: &RunId) -> Result<Recorded, ControlError> {
         let known = self.find(run).await?;
         let recorded = self.advance(&known, &RunEvent::Resumed, &Trace::of_run(&known.run)).await?;
-        self.bus.control().delete(&run_key(run)).await?;
+        self.forget_wish(run).await?;
         Ok(recorded)
     }
 
@@ -90,6 +90,11 @@ impl Ledger {
             self.bus.erase(&subject.to_string(), KEEP_MARKER).await?;
         }
         Ok(())
+    }
+
+    /// Nothing is wished of the run any more.
+    pub(super) async fn forget_wish(&self, run: &RunId) -> Result<(), LedgerError> {
+        Ok(self.bus.erase(&self.bus.control().subject(&run_key(run)), KEEP_MARKER).await?)
     }
 
     async fn wish(&self, run: &RunId, wish: Wish) -> Result<(), ControlError> {

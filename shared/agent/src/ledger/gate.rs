@@ -179,7 +179,7 @@ impl Ledger {
         match self.bus.publish(publication).await {
             Ok(_) => Ok(true),
             // After a time-out the write may have been done: reading it again tells.
-            Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => Ok(false),
+            Err(error) if error.leaves_open() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -7,7 +7,6 @@
 //! Two runs of a group are never live at once: a run begins only after it was made the holder, and it is replaced as the holder only after
 //! its record has ended, be it by being superseded while it waited.
 
-use honk_bus::BusError;
 use honk_protocol::control::GROUP_PREFIX;
 use honk_protocol::gate::{Group, Member, Members};
 use honk_protocol::run::{Run, RunState};
@@ -46,7 +45,7 @@ impl Ledger {
             let (members, expect) = self.kept::<Members>(&group.key).await?;
             let known = members.unwrap_or_default();
             let others = self.others(&known, run).await?;
-            if let Some(newer) = others.waiting.iter().find(|other| is_newer(&other.run, run)) {
+            if let Some(newer) = others.waiting.iter().find(|other| other.run.seniority() > run.seniority()) {
                 let own = self.get(&run.dataset, &run.id).await?;
                 self.supersede(&own, &newer.run).await?;
                 return Ok(Place::Moved);
@@ -100,7 +99,7 @@ impl Ledger {
                 let subject = self.bus.control().subject(&group.key);
                 match self.bus.erase_if(&subject, expect, KEEP_MARKER).await {
                     Ok(_) => true,
-                    Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => false,
+                    Err(error) if error.leaves_open() => false,
                     Err(error) => return Err(error.into()),
                 }
             } else {
@@ -145,8 +144,4 @@ impl Ledger {
             }
         }
     }
-}
-
-fn is_newer(run: &Run, than: &Run) -> bool {
-    (run.created_at, &run.id) > (than.created_at, &than.id)
 }

@@ -8,8 +8,7 @@
 
 use std::sync::Arc;
 
-use honk_bus::{Bucket, BusError, Expect};
-use honk_protocol::control::run_key;
+use honk_bus::{Bucket, Expect};
 use honk_protocol::name::{DatasetName, RunId};
 use honk_protocol::run::{NewRun, Refusal, Run, RunEvent, RunState};
 use honk_protocol::subject::lane_filter;
@@ -65,7 +64,7 @@ impl Lane {
     pub(super) fn waiting(&self) -> Vec<&Recorded> {
         let mut waiting: Vec<&Recorded> =
             self.runs.iter().filter(|recorded| recorded.run.state == RunState::Waiting).collect();
-        waiting.sort_by(|a, b| (b.run.created_at, &b.run.id).cmp(&(a.run.created_at, &a.run.id)));
+        waiting.sort_by(|a, b| b.run.seniority().cmp(&a.run.seniority()));
         waiting
     }
 }
@@ -103,10 +102,7 @@ impl Ledger {
             let (run, _) = Run::create(new.clone(), waits, self.clock.now());
             match self.write(run, self.if_unchanged(dataset, lane.sequence)).await {
                 Ok(recorded) => break recorded,
-                // After a time-out the write may have been done: the lane tells.
-                Err(LedgerError::Bus(BusError::Conflict { .. } | BusError::Timeout { .. })) => {
-                    lane = Box::pin(self.lane(dataset)).await?;
-                }
+                Err(error) if error.leaves_open() => lane = Box::pin(self.lane(dataset)).await?,
                 Err(error) => return Err(error),
             }
         };
@@ -165,10 +161,10 @@ impl Ledger {
             }
             match self.write(moved, self.if_unchanged(dataset, lane.sequence)).await {
                 Ok(recorded) => {
-                    self.bus.control().delete(&run_key(run)).await?;
+                    self.forget_wish(run).await?;
                     return Ok(recorded);
                 }
-                Err(LedgerError::Bus(BusError::Conflict { .. } | BusError::Timeout { .. })) => {}
+                Err(error) if error.leaves_open() => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -29,7 +29,7 @@ impl Steps {
         self.swept.get_or_init(|| self.sweep()).await;
         let workspace = Workspace::create(&self.settings.work_dir)?;
         workspace.write(&Place::honk("input.json"), values["input"].to_string())?;
-        if let Some(bundle) = &job.workflow.bundle {
+        if let Some(bundle) = &job.spec.workflow().bundle {
             let fetch = || self.fetch(&bundle.hash);
             let placed = self.bundles.unpack_into(&bundle.hash, &workspace.work(), fetch).await;
             placed.map_err(|error| not_placed(&error))?;

@@ -25,9 +25,6 @@ const EX_TEMPFAIL: i32 = 75;
 /// How much of what a program complained of is quoted, in characters: the record of a run has room for a thousand items that failed.
 const MAX_QUOTED: usize = 300;
 
-/// The most bytes of a file of outputs.
-const MAX_OUTPUTS: u64 = 64 * 1024;
-
 impl Steps {
     /// Runs the program of step number `number`, from 1, and reads what it left.
     pub(super) async fn program(
@@ -53,7 +50,7 @@ impl Steps {
             let message = format!("step {number} left outputs that cannot be read: {problem}");
             Failed::reject(Reason::OutputsInvalid, message)
         };
-        let left = match workspace.read(&outputs, MAX_OUTPUTS)? {
+        let left = match workspace.read(&outputs, outputs::MAX_OUTPUT_BYTES as u64)? {
             Left::Nothing => return Ok(Outputs::new()),
             Left::File(left) => outputs::parse(&left).map_err(|error| invalid(&error))?,
             Left::Other(what) => return Err(invalid(&format!("$HONK_OUTPUT is {what} now: append lines to it"))),
@@ -106,7 +103,7 @@ impl Steps {
         let mut env = self.settings.env.clone();
         env.insert("HOME".to_owned(), workspace.work().display().to_string());
         env.insert("TMPDIR".to_owned(), workspace.tmp().display().to_string());
-        for (name, text) in job.workflow.environment(&job.spec, step) {
+        for (name, text) in job.spec.workflow().environment(&job.spec, step) {
             env.insert(name.to_owned(), fill(text, values)?);
         }
         let run = &job.context.run;

@@ -14,7 +14,7 @@ impl Steps {
         let entity: Option<Entity> = self.registry.find_entity(&run.dataset).await?;
         let location = self.registry.find_location(&run.dataset).await?.map(|found| found.location);
         Ok(json!({
-            "input": input(run),
+            "input": run.expression_input(),
             "dataset": entity,
             "location": location,
             "jobs": jobs(run),
@@ -24,13 +24,6 @@ impl Steps {
             },
         }))
     }
-}
-
-/// The event's payload.
-pub(super) fn input(run: &Run) -> Map<String, Value> {
-    let mut input = run.input.clone();
-    input.insert("dataset_name".to_owned(), json!(run.dataset));
-    input
 }
 
 fn jobs(run: &Run) -> Map<String, Value> {

@@ -245,7 +245,7 @@ impl Run {
         match self.state {
             RunState::Waiting => {
                 self.begun_at = Some(now);
-                self.begin(now);
+                self.go_on(now);
                 Ok(())
             }
             RunState::Cancelled => Err(self.not_allowed(None)),

@@ -90,8 +90,7 @@ impl Job {
         if failed_only && !self.items.is_empty() {
             self.reopen_items(|item| item.state != JobState::Success);
         } else {
-            self.state = JobState::Pending;
-            self.finished_at = None;
+            self.wait_again();
         }
     }
 }

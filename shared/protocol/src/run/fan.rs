@@ -74,10 +74,7 @@ impl Job {
 
     /// Reopens those items; they are started again as others are.
     pub(super) fn reopen_items(&mut self, which: impl Fn(&Self) -> bool) {
-        for item in self.items.iter_mut().filter(|item| item.state.is_ended() && which(item)) {
-            item.state = JobState::Pending;
-            item.finished_at = None;
-        }
+        self.items.iter_mut().filter(|item| item.state.is_ended() && which(item)).for_each(Self::wait_again);
         self.state = JobState::Fanned;
         self.finished_at = None;
     }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Fault, Job, JobState, Run, RunState};
 use crate::name::JobName;
 
-/// How the jobs ended that a job needs.
+/// What became of the jobs that a job needs, or of the steps before a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
     /// Whether one of them failed, and nobody said that this may be.
@@ -14,13 +14,15 @@ pub struct Status {
     pub cancelled: bool,
 }
 
-impl Run {
-    /// Starts the run: the jobs that need nothing become ready.
-    pub(super) fn begin(&mut self, now: Timestamp) {
-        self.go_on(now);
+impl Status {
+    /// Whether nothing speaks against going on.
+    pub fn is_success(self) -> bool {
+        !self.failure && !self.cancelled
     }
+}
 
-    /// Makes the run live, again or for the first time, with its whole time before it.
+impl Run {
+    /// Makes the run live, for the first time or again, with its whole time before it.
     pub(super) fn go_on(&mut self, now: Timestamp) {
         self.state = RunState::Running;
         self.finished_at = None;
@@ -54,8 +56,7 @@ impl Run {
         {
             reopened.push(job.name.clone());
             if job.state.is_ended() {
-                job.state = JobState::Pending;
-                job.finished_at = None;
+                job.wait_again();
             }
         }
     }
@@ -110,6 +111,12 @@ impl Job {
     /// Whether it failed, and nobody said that this may be.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.state, JobState::Dead | JobState::Failed) && !self.tolerated
+    }
+
+    /// Back to where it waits for its turn.
+    pub(super) fn wait_again(&mut self) {
+        self.state = JobState::Pending;
+        self.finished_at = None;
     }
 
     /// A new dispatch, of which no attempt is known yet. It counts on from its items as well, which it forgets: should it be fanned out

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use honk_protocol::run::Status;
 use minijinja::Value as Dynamic;
 use serde_json::Value;
 
@@ -15,17 +16,6 @@ use super::scan::{self, Token};
 pub struct Condition {
     expression: Expression,
     asks: Asks,
-}
-
-/// What became of the jobs that a job needs, or of the steps before a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    /// All succeeded; none that is to be counted failed or was skipped because of it.
-    pub success: bool,
-    /// At least one failed.
-    pub failure: bool,
-    /// The run was cancelled.
-    pub cancelled: bool,
 }
 
 /// Which functions a condition calls.
@@ -61,12 +51,12 @@ impl Condition {
     /// # Errors
     /// A name that is not there, or an operation that cannot be done.
     pub fn eval(&self, values: &Value, status: Status) -> Result<bool, RenderError> {
-        if self.asks == Asks::Nothing && !status.success {
+        if self.asks == Asks::Nothing && !status.is_success() {
             return Ok(false);
         }
         let answer = |answer: bool| Dynamic::from_function(move || answer);
         let functions = [
-            ("success", answer(status.success)),
+            ("success", answer(status.is_success())),
             ("failure", answer(status.failure)),
             ("cancelled", answer(status.cancelled)),
             ("always", answer(true)),
