@@ -72,6 +72,7 @@ impl Case for Migration<'_> {
             run: Arc::clone(&self.run),
             job: "migrate".parse().unwrap(),
             fence: Fence { generation: 1, attempt },
+            may_split: false,
             with: std::collections::BTreeMap::new(),
             cancelled: CancellationToken::new(),
             progress: Arc::default(),

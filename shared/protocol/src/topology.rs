@@ -39,6 +39,10 @@ pub const CONTROL: &str = "honk_control";
 pub const METADATA: &str = "honk_metadata";
 /// Object store of the files that workflows were registered with.
 pub const BUNDLES: &str = "honk_bundles";
+/// Object store of what migrations have planned.
+pub const PLANS: &str = "honk_plans";
+/// Bucket of what copies must remember to be taken up by another agent.
+pub const JOURNAL: &str = "honk_journal";
 /// Durable consumer of events.
 pub const INTAKE: &str = "intake";
 /// Durable consumer of advisories.
@@ -53,6 +57,9 @@ pub const KEEP_DEAD: Duration = DAY.saturating_mul(90);
 
 /// How long it is remembered which receivers were reached; longer than any schedule of retries.
 pub const KEEP_DELIVERY: Duration = DAY.saturating_mul(30);
+
+/// How long it is remembered where a copy stood; longer than any run is retried.
+pub const KEEP_JOURNAL: Duration = DAY.saturating_mul(30);
 
 /// How long the lines that steps printed are kept.
 pub const KEEP_LOGS: Duration = DAY.saturating_mul(14);
@@ -260,13 +267,13 @@ impl Topology {
                     settings,
                 ),
                 bucket(METADATA, "What is written down about datasets", false, settings),
+                bucket(JOURNAL, "Where copies stand, to be taken up by another agent", true, settings),
                 bucket(DELIVERIES, "Which receivers of a notice were reached", true, settings),
             ],
-            object_stores: vec![ObjectStore {
-                name: BUNDLES,
-                description: "Files that workflows were registered with, by hash",
-                replicas: settings.replicas,
-            }],
+            object_stores: vec![
+                object_store(BUNDLES, "Files that workflows were registered with, by hash", settings),
+                object_store(PLANS, "What migrations have planned, by run and job", settings),
+            ],
         }
     }
 }
@@ -288,6 +295,10 @@ fn consumer(name: &str, filter: Option<String>, settings: &Settings) -> Consumer
         max_deliver: i64::from((RetryPolicy::MAX_RETRY_COUNT + 1) * 2 + DELIVERY_MARGIN),
         max_ack_pending: 20_000,
     }
+}
+
+fn object_store(name: &'static str, description: &'static str, settings: &Settings) -> ObjectStore {
+    ObjectStore { name, description, replicas: settings.replicas }
 }
 
 fn bucket(name: &'static str, description: &'static str, message_ttl: bool, settings: &Settings) -> Bucket {

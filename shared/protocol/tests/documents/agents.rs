@@ -64,7 +64,8 @@ fn edges(record: &Run) -> String {
         failure: failure(Reason::ActionFailed, Fault::Error, 1),
         counts: true,
     };
-    let fan = Fan { items: 2, max_parallel: None, fail_fast: true };
+    let memo = json!({ "round": 1 }).as_object().cloned().unwrap_or_default();
+    let fan = Fan { items: 2, max_parallel: None, fail_fast: true, rejoins: false };
     let died =
         RunEvent::Died { job: job.clone(), fence: first, failure: failure(Reason::ActionRejected, Fault::Failure, 1) };
     let paused = record.apply(&RunEvent::Paused, record.updated_at).expect("a running run").0;
@@ -94,6 +95,16 @@ fn edges(record: &Run) -> String {
             "The job's matrix was read. Without items it is skipped.",
             record,
             RunEvent::FannedOut { job: job.clone(), fence: first, fan },
+        ),
+        (
+            "The attempt found its work too large for one agent. Its parts are items, each the same job for another share of the work; when all have succeeded, what they left is put into the memo as `parts`, and the job is dispatched once more.",
+            record,
+            RunEvent::Split { job: job.clone(), fence: first, fan: Fan { fail_fast: false, rejoins: true, ..fan }, memo: memo.clone() },
+        ),
+        (
+            "The attempt has done what it may do before a person says that the run shall go on.",
+            record,
+            RunEvent::Postponed { job: job.clone(), fence: first, memo },
         ),
         (
             "The run is paused, and this delivery was not begun.",
