@@ -27,6 +27,8 @@ pub struct ObjectInfo {
 pub enum PageCursor {
     /// Before the first page.
     Start,
+    /// Before the first key that is greater than this one, which need not exist.
+    AfterKey(String),
     /// After a page that named where the next begins.
     After(String),
     /// After the last page.
@@ -58,9 +60,10 @@ impl Store {
         page: i32,
         cursor: &PageCursor,
     ) -> Result<(Vec<ObjectInfo>, PageCursor), StorageError> {
-        let token = match cursor {
-            PageCursor::Start => None,
-            PageCursor::After(token) => Some(token.as_str()),
+        let (token, start) = match cursor {
+            PageCursor::Start => (None, None),
+            PageCursor::AfterKey(key) => (None, Some(key.clone())),
+            PageCursor::After(token) => (Some(token.as_str()), None),
             PageCursor::End => return Ok((Vec::new(), PageCursor::End)),
         };
         let request = self
@@ -70,6 +73,7 @@ impl Store {
             .prefix(prefix)
             .max_keys(page)
             .encoding_type(EncodingType::Url)
+            .set_start_after(start)
             .set_continuation_token(token.map(str::to_owned));
         let output = self.call(self.target("list", None), 0, request.send()).await?;
         let next = match (output.is_truncated(), output.next_continuation_token()) {
