@@ -49,7 +49,7 @@ impl Action for Migrate {
         }
         is_as_validated(job, spec)?;
         let report = self.copy(job, spec).await?;
-        self.registry.cut_over(job.dataset(), &read, &job.run.id).await?;
+        self.registry.cut_over(job.dataset(), &read, &job.run.id, None).await?;
         self.metrics.migrated(&report);
         Ok(moved(spec, &report))
     }

@@ -111,15 +111,15 @@ async fn a_cut_over_loses_against_a_change_and_wins_against_its_own_echo() {
     let (run, other) = (RunId::of_event("test", "1"), RunId::of_event("test", "2"));
     let read = registry.location(&name).await.unwrap();
     world.register("sales", &source, &target).await;
-    let failed = registry.cut_over(&name, &read, &run).await.unwrap_err();
+    let failed = registry.cut_over(&name, &read, &run, None).await.unwrap_err();
     assert_eq!((failed.reason, failed.again), (Reason::LocationChanged, Again::Never));
     assert_eq!(world.location("sales").await.active, Side::Source);
 
     let read = registry.location(&name).await.unwrap();
-    let moved = registry.cut_over(&name, &read, &run).await.unwrap();
-    assert_eq!(registry.cut_over(&name, &read, &run).await, Ok(moved.clone()), "the answer was lost");
-    let failed = registry.cut_over(&name, &read, &other).await.unwrap_err();
-    assert_eq!((failed.reason, world.location("sales").await), (Reason::LocationChanged, moved));
+    let moved = registry.cut_over(&name, &read, &run, None).await.unwrap();
+    assert_eq!(registry.cut_over(&name, &read, &run, None).await, Ok(moved.clone()), "the answer was lost");
+    let failed = registry.cut_over(&name, &read, &other, None).await.unwrap_err();
+    assert_eq!((failed.reason, world.location("sales").await), (Reason::LocationChanged, moved.location));
 }
 
 #[tokio::test]

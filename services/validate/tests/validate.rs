@@ -121,7 +121,7 @@ async fn a_store_that_cannot_be_reached_or_does_not_answer_is_tried_again() {
 async fn a_dataset_that_is_at_its_target_needs_no_source_any_more() {
     let world = World::start().await;
     let (source, target) = world.dataset("sales").await;
-    let moved = world.location("sales").await.cut_over(&RunId::of_event("test", "before"), world.clock.now());
+    let moved = world.location("sales").await.cut_over(&RunId::of_event("test", "before"), world.clock.now(), None);
     assert_eq!(moved.active, Side::Target);
     world.set_location("sales", &moved).await;
     let outputs = validate(&world).run(&job("sales", "2", "validate")).await.unwrap();

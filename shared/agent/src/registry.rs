@@ -1,14 +1,17 @@
 //! What the catalog and the location registry say about a dataset, for actions. Each answer that an action cannot work with is
 //! already the failure that ends its job, with its reason.
 
+use std::time::Duration;
+
 use honk_bus::{Bucket, Bus, BusError, Entry};
-use honk_protocol::dataset::Location;
+use honk_protocol::dataset::{Location, RetiredState};
 use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, RunId};
 use honk_protocol::reason::Reason;
 use honk_protocol::settle::Failed;
 use honk_protocol::subject;
 use honk_service::Clock;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -112,29 +115,141 @@ impl Registry {
         }
     }
 
-    /// Makes the target the dataset's active place, if the location is still what was `read`. If `run` did so before and only the
-    /// answer was lost, that is a success too.
-    pub async fn cut_over(&self, dataset: &DatasetName, read: &Registered, run: &RunId) -> Result<Location, Failed> {
-        let moved = read.location.cut_over(run, self.clock.now());
-        let json =
-            serde_json::to_vec(&moved).map_err(|error| Failed::reject(Reason::LocationMissing, error.to_string()))?;
-        match self.locations.update(&subject::location_key(dataset), json, read.revision).await {
-            Ok(_revision) => Ok(moved),
-            Err(error) if error.is_conflict() => self.after_conflict(dataset, &moved, run).await,
+    /// Asks writers to wait until `until`, if the location is still what was `read` and no other run does so. Doing it again moves the end. If
+    /// only the answer to an earlier call was lost, that is a success too.
+    ///
+    /// # Errors
+    /// Another run holds the dataset; the location was changed; the server cannot be reached.
+    pub async fn hold(
+        &self,
+        dataset: &DatasetName,
+        read: &Registered,
+        run: &RunId,
+        until: Timestamp,
+    ) -> Result<Registered, Failed> {
+        self.refuse_if_not_ours(dataset, &read.location, run)?;
+        let held = read.location.held(run, until);
+        match self.store(dataset, held, read.revision).await? {
+            Stored::Yes(held) => Ok(held),
+            Stored::Conflict(held) => {
+                let found = self.location(dataset).await?;
+                if found.location == held { Ok(found) } else { Err(changed(dataset)) }
+            }
+        }
+    }
+
+    /// Lets writers go on: ends the hold of `run`, and no other's.
+    ///
+    /// # Errors
+    /// The location is gone, or the server cannot be reached.
+    pub async fn release(&self, dataset: &DatasetName, run: &RunId) -> Result<(), Failed> {
+        loop {
+            let read = self.location(dataset).await?;
+            let released = read.location.released(run);
+            if released == read.location {
+                return Ok(());
+            }
+            if let Stored::Yes(_) = self.store(dataset, released, read.revision).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes the target the dataset's active place, under the next epoch, if the location is still what was `read`; the source is kept for
+    /// `retain`. If `run` did so before and only the answer was lost, that is a success too.
+    ///
+    /// # Errors
+    /// A person has rolled this very run back; another run holds the dataset; the location was changed; the server cannot be reached.
+    pub async fn cut_over(
+        &self,
+        dataset: &DatasetName,
+        read: &Registered,
+        run: &RunId,
+        retain: Option<Duration>,
+    ) -> Result<Registered, Failed> {
+        self.refuse_if_not_ours(dataset, &read.location, run)?;
+        let moved = read.location.cut_over(run, self.clock.now(), retain);
+        match self.store(dataset, moved, read.revision).await? {
+            Stored::Yes(moved) => Ok(moved),
+            Stored::Conflict(moved) => self.after_conflict(dataset, &moved, run).await,
+        }
+    }
+
+    /// Says what has become of the source that readers have left, if the location is still what was `read`.
+    ///
+    /// # Errors
+    /// The source may not be retired (any more), the location was changed, or the server cannot be reached.
+    pub async fn retire(
+        &self,
+        dataset: &DatasetName,
+        read: &Registered,
+        run: &RunId,
+        state: RetiredState,
+    ) -> Result<Registered, Failed> {
+        let retired = read.location.retired(state, Some(run), self.clock.now());
+        let retired = retired.map_err(|why| {
+            Failed::reject(Reason::SourceRetained, format!("the source of `{dataset}` cannot be retired: {why}"))
+        })?;
+        if retired == read.location {
+            return Ok(read.clone());
+        }
+        match self.store(dataset, retired, read.revision).await? {
+            Stored::Yes(retired) => Ok(retired),
+            Stored::Conflict(retired) => {
+                let found = self.location(dataset).await?;
+                if found.location == retired { Ok(found) } else { Err(changed(dataset)) }
+            }
+        }
+    }
+
+    /// What was taken back may not be done again by a late repeat, and a hold is for its run alone.
+    fn refuse_if_not_ours(&self, dataset: &DatasetName, location: &Location, run: &RunId) -> Result<(), Failed> {
+        if location.was_rolled_back(run) {
+            let message = format!("`{dataset}` was rolled back after this run had cut it over");
+            return Err(Failed::reject(Reason::RolledBack, message));
+        }
+        match location.live_hold(self.clock.now()).filter(|hold| hold.run != *run) {
+            None => Ok(()),
+            Some(hold) => {
+                let message = format!("run {} holds `{dataset}` until {}", hold.run, hold.until);
+                Err(Failed::retry(Reason::DatasetHeld, message))
+            }
+        }
+    }
+
+    /// Writes the location if nobody has since `revision`.
+    async fn store(&self, dataset: &DatasetName, location: Location, revision: u64) -> Result<Stored, Failed> {
+        let json = serde_json::to_vec(&location)
+            .map_err(|error| Failed::reject(Reason::LocationMissing, error.to_string()))?;
+        match self.locations.update(&subject::location_key(dataset), json, revision).await {
+            Ok(revision) => Ok(Stored::Yes(Registered { location, revision })),
+            Err(error) if error.is_conflict() => Ok(Stored::Conflict(location)),
             Err(error) => Err(unavailable(&error)),
         }
     }
 
     /// A conflict is this run's own earlier write, or somebody else's.
-    async fn after_conflict(&self, dataset: &DatasetName, moved: &Location, run: &RunId) -> Result<Location, Failed> {
-        let Registered { location, .. } = self.location(dataset).await?;
+    async fn after_conflict(&self, dataset: &DatasetName, moved: &Location, run: &RunId) -> Result<Registered, Failed> {
+        let found = self.location(dataset).await?;
+        let location = &found.location;
         if location.run.as_ref() == Some(run) && location.spec == moved.spec && location.active == moved.active {
-            return Ok(location);
+            return Ok(found);
         }
-        let message =
-            format!("the location of `{dataset}` was changed while it was being migrated; nothing was cut over");
-        Err(Failed::reject(Reason::LocationChanged, message))
+        Err(changed(dataset))
     }
+}
+
+/// What became of a compare-and-set.
+enum Stored {
+    /// It is stored.
+    Yes(Registered),
+    /// Somebody was faster, perhaps this process itself, unheard; this is what was not stored.
+    Conflict(Location),
+}
+
+fn changed(dataset: &DatasetName) -> Failed {
+    let message = format!("the location of `{dataset}` was changed meanwhile; nothing was moved");
+    Failed::reject(Reason::LocationChanged, message)
 }
 
 /// The failure of a job that could not read or write what it needs.

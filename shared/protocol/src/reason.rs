@@ -143,6 +143,18 @@ reasons! {
     LocationChanged "location-changed"
         "The dataset's location was changed while it was being migrated."
         "Make sure that the new location is meant, then replay the dead letter.";
+    DatasetHeld "dataset-held"
+        "Another run asks writers of the dataset to wait, because it is about to cut over."
+        "Nothing: Honk tries again by itself, and a hold ends by its own time. `honk dataset location NAME` shows it.";
+    RolledBack "rolled-back"
+        "The dataset was rolled back to its source after this run had cut it over, so a late repeat of the run must not cut over again."
+        "Discard the dead letter. When the cause of the roll-back is gone, migrate the dataset again: that is a new run.";
+    SourceRetained "source-retained"
+        "The source cannot be retired: it is the active place, or it is kept a while longer."
+        "`honk dataset location NAME` says until when it is kept. Retire it after that.";
+    ConsumersBehind "consumers-behind"
+        "Consumers that are known have not said that they read the new place."
+        "`honk consumer list NAME` names them. Ask them to move, or `honk consumer forget` those that are gone.";
     SourceMissing "source-missing"
         "The source bucket does not exist."
         "Correct the location, then replay the dead letter.";
