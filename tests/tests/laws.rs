@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use honk_agent::registry::Registry;
 use honk_agent::{Action, JobContext};
 use honk_migrate::action::Migrate;
+use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
 use honk_migrate::metrics::MigrateMetrics;
 use honk_protocol::name::{PoolName, RunId, WorkflowHash};
@@ -52,9 +53,11 @@ impl<'h> Migrations<'h> {
         let clock = Clock::system();
         let migrate = Migrate {
             registry: Registry::new(&self.harness.bus, clock.clone()),
+            book: Book::new(&self.harness.bus),
             stores: self.harness.stores.clone(),
             settings: CopySettings::default(),
             metrics: MigrateMetrics::register(&Metrics::new()),
+            clock: clock.clone(),
         };
         let run = Arc::new(Run::create(new, false, clock.now()).0);
         Migration { harness: self.harness, action: Arc::new(migrate), dataset, run }

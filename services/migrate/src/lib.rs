@@ -1,12 +1,17 @@
 //! Moves the bytes: copy, verify, cut over.
 //!
-//! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it.
+//! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it: `migration` is its
+//! course, `cut_over` its end, [`book`] its memory.
 
 pub mod action;
+pub mod book;
 pub mod config;
 pub mod copy;
+mod cut_over;
 pub mod fault;
 pub mod metrics;
+mod migration;
+pub mod with;
 
 use std::sync::Arc;
 
@@ -17,6 +22,7 @@ use honk_service::{Context, Failure};
 use honk_storage::{StorageConfig, Stores};
 
 use crate::action::Migrate;
+use crate::book::Book;
 use crate::config::MigrateConfig;
 use crate::metrics::MigrateMetrics;
 
@@ -33,9 +39,11 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
     let bus = start::connect(&context).await?;
     let migrate = Migrate {
         registry: Registry::new(&bus, context.clock.clone()),
+        book: Book::new(&bus),
         stores: Stores::new(StorageConfig::from(context.config.storage.clone())),
         settings: context.config.migrate.copy_settings(),
         metrics: MigrateMetrics::register(&context.metrics),
+        clock: context.clock.clone(),
     };
     start::serve(&context, bus, (POOL, context.config.migrate.slots), actions(migrate)).await
 }

@@ -173,6 +173,24 @@ reasons! {
     TargetDenied "target-denied"
         "The credentials may not write to the target."
         "Grant `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the target, then replay the dead letter.";
+    ObjectsRefused "objects-refused"
+        "A store refused single objects of the dataset, for example because the credentials may not read them. All others are copied."
+        "The message names the objects and has the store's own words. Correct the cause, then replay the dead letter: what is copied is not copied again.";
+    TargetConflict "target-conflict"
+        "Objects lie at the target under names that the source has too, with other bytes, and were there before the migration."
+        "The message names them. Move them away, or say in `with:` of `honk/migrate` what becomes of them (`existing: overwrite` or `existing: skip`), and migrate again.";
+    TargetCrowded "target-crowded"
+        "Under the target's prefix lie more objects of others than a migration can tell from its own."
+        "Choose a folder of its own as the target, then replay the dead letter.";
+    NotConverging "not-converging"
+        "The source changes faster than its changes can be copied, so that no pause of its writers within `max_hold` is long enough to cut over."
+        "Calm the writers, raise `max_hold` or `rounds` in `with: { cut_over: … }`, or choose a `window` in which they rest. Then replay the dead letter: only changes are copied.";
+    OutsideWindow "outside-window"
+        "Everything is copied, and the cut-over waits for its `window`."
+        "Nothing: the job goes on by itself when the window opens, and copies what has changed by then.";
+    PlanMissing "plan-missing"
+        "The plan that the parts of a migration follow is not stored any more."
+        "Replay the dead letter of the job itself (not of a part), or migrate again: the dataset is planned anew, and what is copied is not copied again.";
     CopyCorrupt "copy-corrupt"
         "The bytes that arrived are not the bytes that were sent."
         "Look at the storage and the network between; Honk has copied the object again as often as it may.";

@@ -2,6 +2,9 @@
 
 use honk_storage::StorageError;
 
+use super::kept::MOST_KEPT;
+use super::tally::Keys;
+
 /// A copy that did not end in proof.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -26,6 +29,23 @@ pub enum CopyError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Objects of the target were there before, differ from those of the source, and must not be replaced.
+    #[error("{count} objects at the target are not the source's and were there before: {0} - move them away, or say `existing: overwrite` or `existing: skip`", count = .0.count)]
+    Conflicts(Keys),
+    /// Stores refused single objects; all others were copied.
+    #[error("{} objects were refused, all others are copied: {keys}; the first: {error}", keys.count)]
+    Refused {
+        /// Which.
+        keys: Keys,
+        /// What was said of the first.
+        error: Box<StorageError>,
+    },
+    /// There are more objects at the target that are not the migration's than can be remembered.
+    #[error("more than {MOST_KEPT} objects that are not the source's lie under the target's prefix in {bucket:?} - migrate into a folder of its own")]
+    Crowded {
+        /// The target's bucket.
+        bucket: String,
+    },
     /// A listing did not come in the order of its keys, so that it cannot be merged.
     #[error("the listing of {bucket:?} is not sorted: {key:?} comes after {previous:?}")]
     Unsorted {
@@ -49,6 +69,7 @@ impl CopyError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Storage(error) => error.is_retryable(),
+            Self::Conflicts(_) | Self::Refused { .. } | Self::Crowded { .. } => false,
             Self::SourceChanged { .. } | Self::Unverified { .. } => true,
             Self::Unsorted { .. } | Self::Overlap | Self::Cancelled => false,
         }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::policy::{Existing, Policy};
+
 const MIB: u64 = 1 << 20;
 
 /// Limits of one copy; the defaults keep an agent well under 256 MiB.
@@ -30,6 +32,10 @@ pub struct CopySettings {
     pub backoff_max_ms: u64,
     /// Keys per listing request.
     pub page_size: i32,
+    /// Ranges of keys listed at a time.
+    pub listings: usize,
+    /// What it may do, and how much it has to prove.
+    pub policy: Policy,
 }
 
 impl Default for CopySettings {
@@ -46,6 +52,9 @@ impl Default for CopySettings {
             backoff_ms: 200,
             backoff_max_ms: 10_000,
             page_size: 1_000,
+            listings: 4,
+            // By itself the engine replaces what is in the way; what a migration may do its workflow says.
+            policy: Policy { existing: Existing::Overwrite, ..Policy::default() },
         }
     }
 }
