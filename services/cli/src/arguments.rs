@@ -238,6 +238,12 @@ pub(crate) enum RunCommand {
         #[arg(long)]
         failed_only: bool,
     },
+    /// Show what a migration has proved before readers were sent to the target: Markdown, or JSON with `-o json`
+    #[command(after_help = examples::RUN_EVIDENCE)]
+    Evidence {
+        /// The run
+        id: RunId,
+    },
     /// Show what the steps of a run printed
     #[command(after_help = examples::RUN_LOGS)]
     Logs {

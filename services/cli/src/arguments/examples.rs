@@ -166,6 +166,11 @@ Examples:
   honk run retry r0123456789abcdef0123
   honk run retry r0123456789abcdef0123 --failed-only";
 
+pub(super) const RUN_EVIDENCE: &str = "\
+Examples:
+  honk run evidence r0123456789abcdef0123
+  honk run evidence r0123456789abcdef0123 -o json";
+
 pub(super) const RUN_LOGS: &str = "\
 Examples:
   honk run logs r0123456789abcdef0123
