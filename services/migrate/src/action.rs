@@ -63,6 +63,7 @@ impl Migrate {
             source: source.clone(),
             target: target.clone(),
             settings: self.settings.clone(),
+            journal: None,
         };
         let progress = Progress::default();
         let expected = expect(job, &progress);

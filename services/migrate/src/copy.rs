@@ -9,6 +9,7 @@ mod compare;
 mod engine;
 mod error;
 mod join;
+pub mod journal;
 mod large;
 mod pages;
 mod patience;
@@ -16,6 +17,8 @@ mod progress;
 mod settings;
 mod transfer;
 mod verify;
+
+use std::sync::Arc;
 
 use honk_storage::{ErrorKind, Place, StorageError, Stores, overlap};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +28,7 @@ pub use progress::Progress;
 pub use settings::CopySettings;
 
 use engine::Engine;
+use journal::Journal;
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub struct CopyPlan {
     pub target: Place,
     /// Limits.
     pub settings: CopySettings,
+    /// Where unfinished uploads are remembered; without one they are aborted.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// What was done and proved.
@@ -93,6 +99,7 @@ mod tests {
             source: Place::new("a", ""),
             target: Place::new("b", ""),
             settings: CopySettings::default(),
+            journal: None,
         };
         is_send(migrate_objects(plan, &Progress::default(), &CancellationToken::new()));
     }

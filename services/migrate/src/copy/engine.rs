@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{FutureExt as _, StreamExt as _, pin_mut};
 use honk_storage::{Etag, ObjectInfo, Place, StorageError, Store, Stores, is_same_endpoint};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::error::CopyError;
 use super::join::{Pair, pairs};
+use super::journal::Journal;
 use super::patience::Patience;
 use super::progress::Progress;
 use super::settings::CopySettings;
@@ -39,6 +40,7 @@ pub(super) struct Engine<'p> {
     pub(super) one_endpoint: bool,
     pub(super) settings: CopySettings,
     pub(super) budget: Budget,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) progress: &'p Progress,
     pub(super) cancel: CancellationToken,
     pub(super) parts: AtomicU64,
@@ -64,7 +66,8 @@ impl<'p> Engine<'p> {
             source: Side::open(&plan.stores, &plan.source).await?,
             target: Side::open(&plan.stores, &plan.target).await?,
             one_endpoint: is_same_endpoint(&plan.source, &plan.target),
-            budget: Budget::new(plan.settings.buffer_bytes),
+            budget: Budget::new(plan.settings.buffer_bytes, plan.settings.large_in_flight()),
+            journal: plan.journal,
             settings: plan.settings,
             progress,
             cancel,
