@@ -146,10 +146,7 @@ impl Engine<'_> {
         } else if own.is_some() || faster_in_parts {
             let head = self.retrying(|| source.head(&object.key)).await?;
             // Parts of ours change the `ETag`; what proves the copy then is a checksum of the whole.
-            match head.checksums.is_empty() {
-                true => own,
-                false => faster_in_parts.then(|| own.unwrap_or_else(ours)),
-            }
+            if head.checksums.is_empty() { own } else { faster_in_parts.then(|| own.unwrap_or_else(ours)) }
         } else {
             None
         };
