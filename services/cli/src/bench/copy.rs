@@ -36,7 +36,8 @@ pub(crate) async fn copy(arguments: &CopyArguments, output: &Output) -> Result<C
     let mut servers = Vec::new();
     let mut urls: Vec<String> = arguments.endpoint.iter().map(ToString::to_string).collect();
     let keys = (arguments.access_key.as_str(), arguments.secret_key.as_str());
-    for _ in urls.len()..if urls.is_empty() { 2 } else { 0 } {
+    let of_our_own = if urls.is_empty() { 2 } else { 0 };
+    for _ in 0..of_our_own {
         let server = Server::start(keys).await?;
         urls.push(server.url().to_owned());
         servers.push(server);
