@@ -191,7 +191,7 @@ async fn tags_travel_with_objects_of_any_size() {
     }
 }
 
-/// One object of 60 MiB in twelve parts, of which few are under way at a time.
+/// One object of 40 MiB in eight parts, of which few are under way at a time.
 async fn world_with_a_journal(in_parts: bool) -> (World, Arc<MemoryJournal>) {
     let mut world = World::two_servers().await;
     world.settings.part_size = 5 * MIB as u64;
@@ -200,19 +200,19 @@ async fn world_with_a_journal(in_parts: bool) -> (World, Arc<MemoryJournal>) {
     let journal = Arc::new(MemoryJournal::default());
     world.journal = Some(journal.clone());
     if in_parts {
-        let parts: Vec<_> = (0..12).map(|_| random(5 * MIB)).collect();
+        let parts: Vec<_> = (0..8).map(|_| random(5 * MIB)).collect();
         world.put_source_in_parts("large", &parts).await;
     } else {
-        world.put_source("large", random(60 * MIB), &Attributes::default()).await;
+        world.put_source("large", random(40 * MIB), &Attributes::default()).await;
     }
     (world, journal)
 }
 
-/// Copies until six parts have been sent, and is then gone as if killed.
+/// Copies until four parts have been sent, and is then gone as if killed.
 async fn be_killed_midway(world: &World) {
     let (progress, cancel) = (Progress::default(), CancellationToken::new());
     let midway = async {
-        while progress.bytes_done() < 30 * MIB as u64 {
+        while progress.bytes_done() < 20 * MIB as u64 {
             tokio::task::yield_now().await;
         }
     };
@@ -231,7 +231,7 @@ async fn after_a_kill_only_the_parts_that_were_in_flight_are_sent_again() {
         assert_eq!(journal.all().await.unwrap().len(), 1);
         let report = world.migrate().await.unwrap();
         assert_eq!((report.copied, report.verified), (1, 1));
-        assert!(report.parts <= 6, "{} of 12 parts were sent again", report.parts);
+        assert!(report.parts <= 4, "{} of 8 parts were sent again", report.parts);
         assert_eq!(journal.all().await.unwrap(), []);
         world.assert_equal().await;
     }
@@ -243,7 +243,7 @@ async fn an_upload_in_the_journal_that_the_store_has_no_more_is_begun_anew() {
     be_killed_midway(&world).await;
     assert_eq!(world.target.abort_uploads(&world.target_place.key("large")).await.unwrap(), 1);
     let report = world.migrate().await.unwrap();
-    assert_eq!((report.copied, report.parts, report.verified), (1, 12, 1));
+    assert_eq!((report.copied, report.parts, report.verified), (1, 8, 1));
     assert_eq!(journal.all().await.unwrap(), []);
 }
 
@@ -251,9 +251,9 @@ async fn an_upload_in_the_journal_that_the_store_has_no_more_is_begun_anew() {
 async fn parts_of_another_version_are_not_gone_on_with() {
     let (world, journal) = world_with_a_journal(false).await;
     be_killed_midway(&world).await;
-    world.put_source("large", random(60 * MIB), &Attributes::default()).await;
+    world.put_source("large", random(40 * MIB), &Attributes::default()).await;
     let report = world.migrate().await.unwrap();
-    assert_eq!((report.copied, report.parts, report.verified), (1, 12, 1));
+    assert_eq!((report.copied, report.parts, report.verified), (1, 8, 1));
     world.assert_equal().await;
     // The upload of the version before was aborted when that of this one was begun; its note is swept.
     assert_eq!(sweep(journal.as_ref(), &world.target).await.unwrap(), 1);

@@ -134,7 +134,6 @@ impl Pace {
                 let phase = if level == self.most { Phase::Hold(self.hold) } else { Phase::Climb };
                 self.go(level * 2, phase);
             }
-            Phase::Climb => self.go(good, Phase::Hold(self.hold)),
             Phase::Hold(left) => {
                 // What the level serves changes with whatever else the store does.
                 self.good = (level, if best > 0.0 { f64::midpoint(best, rate) } else { rate });
@@ -161,7 +160,7 @@ impl Pace {
                 self.good = (level, rate);
                 self.go(level + 1, Phase::Recover(0));
             }
-            Phase::Recover(STALE..) => self.go(good, Phase::Hold(self.hold)),
+            Phase::Climb | Phase::Recover(STALE..) => self.go(good, Phase::Hold(self.hold)),
             Phase::Recover(stale) => self.go(level + 1, Phase::Recover(stale + 1)),
         }
     }
@@ -257,6 +256,8 @@ mod tests {
     }
 
     proptest! {
+        // Two minutes of a busy store are up to a million requests.
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn any_store_is_used_well_and_seldom_overrun(
             latency_ms in 1_u32..50,

@@ -36,11 +36,8 @@ impl Ways {
     pub(crate) fn choose(&self, size: u64) -> CopyWay {
         let measured = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (measured.whole, measured.parts) {
-            _ if size < MEASURED => CopyWay::Whole,
-            (None, _) => CopyWay::Whole,
-            (Some(whole), _) if whole >= FAST => CopyWay::Whole,
-            (Some(_), None) => CopyWay::Parts,
-            (Some(whole), Some(parts)) if parts > whole => CopyWay::Parts,
+            (Some(whole), None) if size >= MEASURED && whole < FAST => CopyWay::Parts,
+            (Some(whole), Some(parts)) if size >= MEASURED && whole < FAST && parts > whole => CopyWay::Parts,
             _ => CopyWay::Whole,
         }
     }

@@ -106,6 +106,6 @@ impl Bench {
             figures.push(Figures::of(&moved, begin.elapsed()));
             clear(stores, &target).await?;
         }
-        Ok(Case { name, figures: Figures::medians(figures) })
+        Ok(Case { name, figures: Figures::medians(&figures) })
     }
 }

@@ -55,7 +55,7 @@ impl Figures {
     }
 
     /// The median of each figure by itself.
-    pub(super) fn medians(rounds: Vec<Self>) -> Self {
+    pub(super) fn medians(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
         let peaks: Option<Vec<f64>> = rounds.iter().map(|round| round.peak_mib).collect();
         Self {
@@ -114,7 +114,7 @@ mod tests {
         let moved = |cpu_s, peak_kib| Moved { objects: 100, bytes: 4_000_000, cpu_s, peak_kib: Some(peak_kib) };
         let rounds = [(2, 0.3, 2_048), (1, 0.2, 4_096), (4, 0.1, 1_024)];
         let figures = rounds.map(|(seconds, cpu, kib)| Figures::of(&moved(cpu, kib), Duration::from_secs(seconds)));
-        let medians = Figures::medians(figures.to_vec());
+        let medians = Figures::medians(&figures);
         let wanted = Figures { seconds: 2.0, objects_per_s: 50.0, mb_per_s: 2.0, cpu_s: 0.2, peak_mib: Some(2.0) };
         assert_eq!(medians, wanted);
         let report = CopyReport { rounds: 3, cases: vec![Case { name: "100 x 1 B".into(), figures: medians }] };
