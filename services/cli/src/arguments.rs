@@ -18,7 +18,7 @@ use honk_protocol::selector::Selector;
 use reqwest::Url;
 
 pub(crate) use self::local::{
-    BenchArguments, BenchCommand, ChainsArguments, DemoArguments, DevArguments, StepsArguments,
+    BenchArguments, BenchCommand, ChainsArguments, CopyArguments, DemoArguments, DevArguments, StepsArguments,
 };
 pub(crate) use self::logs::LogArguments;
 pub(crate) use self::provision::ProvisionArguments;

@@ -1,6 +1,8 @@
 //! What a migration must not forget between deliveries, kept where every agent finds it: that it has begun and what was at the target
 //! before, how its work was cut up, what was proved of single objects, and what was proved in the end.
 
+use std::sync::Arc;
+
 use honk_agent::JobContext;
 use honk_agent::registry::unavailable;
 use honk_bus::{Bucket, Bus, BusError, Objects};
@@ -11,6 +13,7 @@ use honk_protocol::topology::{JOURNAL, KEEP_JOURNAL, PLANS};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::copy::journal::{BucketJournal, Journal};
 use crate::copy::{Chunk, Kept, Proofs};
 
 /// The book of all migrations. Clones share the connection.
@@ -119,6 +122,11 @@ impl Book {
                 tracing::debug!(%error, name, "a page that nobody needs any more stays");
             }
         }
+    }
+
+    /// Unfinished uploads of the migration, to be gone on with by whoever comes next.
+    pub(crate) fn uploads(&self, job: &JobContext) -> Arc<dyn Journal> {
+        Arc::new(BucketJournal::new(&self.bus, JOURNAL, key(job)))
     }
 
     async fn put(&self, job: &JobContext, entry: &Entry) -> Result<(), Failed> {

@@ -11,6 +11,7 @@ mod compare;
 mod engine;
 mod error;
 mod join;
+pub mod journal;
 mod kept;
 mod large;
 mod pages;
@@ -40,6 +41,7 @@ pub use tally::{Keys, Means, NAMED_KEYS, Tally, Work};
 
 pub(crate) use engine::Engine;
 pub(crate) use kept::Kept;
+use journal::Journal;
 use pass::Pass;
 pub(crate) use proofs::Proofs;
 
@@ -54,6 +56,8 @@ pub struct CopyPlan {
     pub target: Place,
     /// Limits.
     pub settings: CopySettings,
+    /// Where unfinished uploads are remembered; without one they are aborted.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// What was done and proved.
@@ -158,6 +162,7 @@ mod tests {
             source: Place::new("a", ""),
             target: Place::new("b", ""),
             settings: CopySettings::default(),
+            journal: None,
         };
         is_send(migrate_objects(plan, &Progress::default(), &CancellationToken::new()));
     }

@@ -114,6 +114,7 @@ impl Migration<'_> {
         let (dataset, run) = (self.job.dataset(), &self.job.run.id);
         self.action.registry.cut_over(dataset, held, run, self.with.retain).await?;
         self.action.book.forget(self.memo.proofs.iter().map(String::as_str)).await;
+        engine.sweep_uploads().await;
         proved.evidence.late = self.late(engine, kept, done.proof.source).await;
         self.action.metrics.migrated(&proved);
         Ok(outputs(&proved))

@@ -11,6 +11,7 @@ mod cut_over;
 pub mod fault;
 pub mod metrics;
 mod migration;
+pub mod share;
 pub mod with;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use honk_agent::Action;
 use honk_agent::registry::Registry;
 use honk_agent::start;
+use honk_protocol::topology;
 use honk_service::{Context, Failure};
 use honk_storage::{StorageConfig, Stores};
 
@@ -25,6 +27,7 @@ use crate::action::Migrate;
 use crate::book::Book;
 use crate::config::MigrateConfig;
 use crate::metrics::MigrateMetrics;
+use crate::share::Keeper;
 
 /// The pool that it serves.
 pub const POOL: &str = "migrate";
@@ -37,13 +40,18 @@ pub fn actions(migrate: Migrate) -> Vec<Arc<dyn Action>> {
 /// Serves the pool until the lifecycle's soft stop.
 pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
     let bus = start::connect(&context).await?;
+    let stores = Stores::new(StorageConfig::from(context.config.storage.clone()));
+    let keeper = Keeper::new(&bus, topology::CONTROL, &stores);
     let migrate = Migrate {
         registry: Registry::new(&bus, context.clock.clone()),
         book: Book::new(&bus),
-        stores: Stores::new(StorageConfig::from(context.config.storage.clone())),
+        stores,
         settings: context.config.migrate.copy_settings(),
         metrics: MigrateMetrics::register(&context.metrics),
         clock: context.clock.clone(),
     };
-    start::serve(&context, bus, (POOL, context.config.migrate.slots), actions(migrate)).await
+    tokio::select! {
+        served = start::serve(&context, bus, (POOL, context.config.migrate.slots), actions(migrate)) => served,
+        () = keeper.keep() => Ok(()),
+    }
 }

@@ -213,11 +213,13 @@ impl<'a> Migration<'a> {
     pub(crate) async fn engine(&self, cancel: CancellationToken) -> Result<Engine<'a>, Failed> {
         let mut settings = self.action.settings.clone();
         settings.policy = self.with.policy();
+        settings.keep = self.with.keep;
         let plan = CopyPlan {
             stores: self.action.stores.clone(),
             source: self.source.clone(),
             target: self.target.clone(),
             settings,
+            journal: Some(self.action.book.uploads(self.job)),
         };
         let engine = Engine::open(plan, self.progress, cancel, Arc::clone(&self.proofs)).await;
         engine.map_err(|error| self.failed(&error))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use honk_agent::JobContext;
 use honk_protocol::settle::Failed;
 use honk_service::config::human_duration;
+use honk_storage::Keep;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +24,8 @@ pub struct With {
     pub verify: Verify,
     /// How much one agent copies at a time: `{ objects, bytes }`.
     pub chunk: ChunkSize,
+    /// What of each object is kept beside bytes, headers and user metadata: `{ tags, acl, storage_class }`.
+    pub keep: Keep,
     /// When and how readers are sent to the target.
     pub cut_over: CutOver,
     /// How long the source is kept after that, so that it can be rolled back; none: until somebody retires it.

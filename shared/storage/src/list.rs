@@ -75,7 +75,7 @@ impl Store {
             .encoding_type(EncodingType::Url)
             .set_start_after(start)
             .set_continuation_token(token.map(str::to_owned));
-        let output = self.call(self.target("list", None), 0, request.send()).await?;
+        let output = self.ask(self.target("list", None), request.send()).await?;
         let next = match (output.is_truncated(), output.next_continuation_token()) {
             (Some(true), Some(next)) if Some(next) != token => PageCursor::After(next.to_owned()),
             (Some(true), _) => {

@@ -13,7 +13,7 @@ impl Store {
     /// The tags of an object as uploads take them, a query string; `None` when it has none.
     pub async fn tagging(&self, key: &str) -> Result<Option<String>, StorageError> {
         let request = self.client.get_object_tagging().bucket(self.bucket()).key(key).send();
-        let output = self.call(self.target("read the tags of", Some(key)), 0, request).await?;
+        let output = self.ask(self.target("read the tags of", Some(key)), request).await?;
         Ok(query(output.tag_set()))
     }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use honk_local::s3::{S3Options, S3Server, Storage};
 use honk_storage::{
-    Algorithm, Attributes, ByteRange, Checksum, ContentHasher, Credentials, ErrorKind, Etag, ObjectInfo, PartLayout,
-    Place, StorageConfig, Store, Stores, listing,
+    Algorithm, Attributes, ByteRange, Checksum, ContentHasher, Credentials, ErrorKind, Etag, Keep, ObjectInfo,
+    PartLayout, Place, StorageConfig, Store, Stores, listing,
 };
 
 const MIB: usize = 1 << 20;
@@ -156,7 +156,10 @@ async fn tags_are_written_with_the_object_and_read_apart() {
     let etag = store.put_small("tagged", bytes(6 * MIB), &tagged).await.unwrap();
     store.put_small("plain", bytes(1), &attributes()).await.unwrap();
     let object = info("tagged", 6 * MIB, etag);
-    store.copy_object_in_parts(store, &object, "copy", PartLayout::new(object.size, 5 * MIB as u64)).await.unwrap();
+    store
+        .copy_object_in_parts(store, &object, "copy", PartLayout::new(object.size, 5 * MIB as u64), Keep::default())
+        .await
+        .unwrap();
     for key in ["tagged", "copy"] {
         assert_eq!(store.get(key, None, None).await.unwrap().head.tag_count, Some(2), "{key}");
         assert_eq!(store.tagging(key).await.unwrap(), tagging, "{key}");
@@ -173,9 +176,9 @@ async fn the_server_copies_with_attributes_in_one_request_and_in_parts() {
     let etag = store.put_small("from +ü", bytes(length), &attributes()).await.unwrap();
     let object = info("from +ü", length, etag.clone());
     assert!(store.copies_in_parts(object.size) && !store.copies_in_parts(1));
-    assert_eq!(store.copy_object(store, &object, "one").await.unwrap(), etag);
+    assert_eq!(store.copy_object(store, &object, "one", Keep::default()).await.unwrap(), etag);
     let layout = PartLayout::new(object.size, 5 * MIB as u64);
-    let parts = store.copy_object_in_parts(store, &object, "parts", layout).await.unwrap();
+    let parts = store.copy_object_in_parts(store, &object, "parts", layout, Keep::default()).await.unwrap();
     assert_eq!(parts.parts(), Some(3));
     for key in ["one", "parts"] {
         let download = store.get(key, None, None).await.unwrap();
@@ -194,8 +197,8 @@ async fn another_version_than_the_one_wanted_is_a_change() {
     let layout = PartLayout::new(5, 5 * MIB as u64);
     let errors = [
         store.get("key", None, Some(&old)).await.unwrap_err(),
-        store.copy_object(store, &object, "copy").await.unwrap_err(),
-        store.copy_object_in_parts(store, &object, "copy", layout).await.unwrap_err(),
+        store.copy_object(store, &object, "copy", Keep::default()).await.unwrap_err(),
+        store.copy_object_in_parts(store, &object, "copy", layout, Keep::default()).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Changed, "{error}");

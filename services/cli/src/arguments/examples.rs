@@ -231,6 +231,12 @@ Examples:
   honk bench steps --steps 2000
   honk bench steps --steps 10000 -o json";
 
+pub(super) const BENCH_COPY: &str = "\
+Examples:
+  honk bench copy
+  honk bench copy --objects 1000 --large 0 --rounds 1 -o json
+  honk bench copy --endpoint http://127.0.0.1:9000 --endpoint http://127.0.0.1:9001 --access-key AK --secret-key SK";
+
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   honk completions bash > ~/.local/share/bash-completion/completions/honk

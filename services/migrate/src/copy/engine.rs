@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::error::CopyError;
 use super::join::{Pair, pairs};
+use super::journal::{self, Journal};
 use super::patience::Patience;
 use super::progress::Progress;
 use super::proofs::{Fact, Proofs};
@@ -35,6 +36,7 @@ pub(crate) struct Engine<'p> {
     pub(super) one_endpoint: bool,
     pub(super) settings: CopySettings,
     pub(super) budget: Budget,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) progress: &'p Progress,
     pub(super) cancel: CancellationToken,
     pub(super) parts: AtomicU64,
@@ -64,7 +66,8 @@ impl<'p> Engine<'p> {
             source: Side::open(&plan.stores, &plan.source).await?,
             target: Side::open(&plan.stores, &plan.target).await?,
             one_endpoint: is_same_endpoint(&plan.source, &plan.target),
-            budget: Budget::new(plan.settings.buffer_bytes),
+            budget: Budget::new(plan.settings.buffer_bytes, plan.settings.large_in_flight()),
+            journal: plan.journal,
             settings: plan.settings,
             progress,
             cancel,
@@ -81,6 +84,14 @@ impl<'p> Engine<'p> {
     ) -> impl futures_util::Stream<Item = Result<Pair, CopyError>> + Send + use<'_, 'p> {
         let end = |side| (self.listing(side, after), side.store.bucket());
         pairs(end(&self.source), end(&self.target))
+    }
+
+    /// Aborts uploads that nobody will go on with. One that stays costs space at the target until the bucket's own rules remove it.
+    pub(crate) async fn sweep_uploads(&self) {
+        let Some(journal) = &self.journal else { return };
+        if let Err(error) = journal::sweep(journal.as_ref(), &self.target.store).await {
+            tracing::warn!(%error, "unfinished uploads may stay behind");
+        }
     }
 
     /// Parts sent by uploads through this process so far.

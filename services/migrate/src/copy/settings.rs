@@ -1,5 +1,6 @@
 //! Limits of one copy.
 
+use honk_storage::Keep;
 use serde::Deserialize;
 
 use super::policy::{Existing, Policy};
@@ -10,7 +11,7 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CopySettings {
-    /// Objects being copied or compared at a time.
+    /// Objects being copied or compared at a time, at the most: how many there are, the endpoints' speed decides.
     pub objects_in_flight: usize,
     /// Parts of one object under way at a time, downloads and uploads each.
     pub parts_in_flight: usize,
@@ -36,12 +37,14 @@ pub struct CopySettings {
     pub listings: usize,
     /// What it may do, and how much it has to prove.
     pub policy: Policy,
+    /// What a copy carries beside bytes, headers and user metadata.
+    pub keep: Keep,
 }
 
 impl Default for CopySettings {
     fn default() -> Self {
         Self {
-            objects_in_flight: 16,
+            objects_in_flight: 128,
             parts_in_flight: 4,
             buffer_bytes: 64 * MIB,
             multipart_threshold: 16 * MIB,
@@ -55,6 +58,7 @@ impl Default for CopySettings {
             listings: 4,
             // By itself the engine replaces what is in the way; what a migration may do its workflow says.
             policy: Policy { existing: Existing::Overwrite, ..Policy::default() },
+            keep: Keep::default(),
         }
     }
 }
@@ -63,5 +67,10 @@ impl CopySettings {
     /// The most bytes that are held as one piece; larger ones stream through.
     pub(super) fn largest_buffer(&self) -> u64 {
         self.buffer_bytes / 2
+    }
+
+    /// Objects that are copied in parts at a time: so many that their parts fill the memory, as more would only leave more unfinished.
+    pub(super) fn large_in_flight(&self) -> usize {
+        usize::try_from(self.buffer_bytes / (2 * self.part_size.max(1))).unwrap_or(usize::MAX).clamp(1, 64)
     }
 }
