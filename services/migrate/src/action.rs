@@ -72,6 +72,11 @@ impl Migrate {
         };
         show(&progress, job);
         let report = copied.map_err(|error| fault::failed(&error, &source, &target))?;
+        if report.objects == 0 {
+            // Somebody has emptied it since it was validated. To send readers to an empty target would lose the data for them.
+            let message = format!("there is no object under s3://{}/{} any more", source.bucket, source.prefix());
+            return Err(Failed::reject(Reason::SourceEmpty, message));
+        }
         if expected.is_some_and(|objects| objects != report.objects) {
             tracing::info!(objects = report.objects, "the source has changed since it was validated");
         }

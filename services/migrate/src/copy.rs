@@ -13,6 +13,7 @@ mod large;
 mod pages;
 mod patience;
 mod progress;
+mod refused;
 mod settings;
 mod transfer;
 mod verify;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::CopyError;
 pub use progress::Progress;
+pub use refused::{Refusal, Refused};
 pub use settings::CopySettings;
 
 use engine::Engine;

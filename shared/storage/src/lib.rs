@@ -6,6 +6,7 @@
 
 mod attributes;
 mod checksum;
+mod classes;
 mod client;
 mod config;
 mod contract;
@@ -16,6 +17,7 @@ mod list;
 pub mod listing;
 mod multipart;
 mod place;
+pub mod probe;
 mod read;
 mod server_copy;
 mod settings;
@@ -25,6 +27,7 @@ mod write;
 
 pub use attributes::{Attributes, ObjectHead};
 pub use checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
+pub use classes::ClassedObject;
 pub use client::Stores;
 pub use config::{Credentials, EndpointConfig, StorageConfig};
 pub use error::{ErrorKind, StorageError};

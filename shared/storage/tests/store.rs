@@ -225,15 +225,6 @@ async fn listings_page_through_any_number_of_keys_and_stay_inside_the_prefix() {
 }
 
 #[tokio::test]
-async fn a_probe_leaves_nothing_behind_also_of_one_that_was_broken_off() {
-    let world = world().await;
-    let store = &world.store;
-    store.put_small("data/.honk-probe", Bytes::from_static(b"left behind"), &Attributes::default()).await.unwrap();
-    store.probe_writable("data/").await.unwrap();
-    assert_eq!(listing::survey(store, "").await.unwrap().objects, 0);
-}
-
-#[tokio::test]
 async fn what_is_missing_or_forbidden_is_told_apart() {
     let world = world().await;
     let place = |bucket: &str| Place::new(bucket, "").at(&world.url);

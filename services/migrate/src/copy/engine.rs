@@ -14,6 +14,7 @@ use super::error::CopyError;
 use super::join::{Pair, pairs};
 use super::patience::Patience;
 use super::progress::Progress;
+use super::refused::{Refusal, Refused};
 use super::settings::CopySettings;
 use super::{CopyPlan, CopyReport, is_source_change};
 
@@ -47,11 +48,13 @@ pub(super) struct Engine<'p> {
 }
 
 /// What became of one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Outcome {
     Copied,
     AlreadyThere,
     NotOurs,
+    /// It alone could not be copied.
+    Refused(String, Refusal, StorageError),
 }
 
 impl<'p> Engine<'p> {
@@ -89,12 +92,19 @@ impl<'p> Engine<'p> {
             .buffer_unordered(self.settings.objects_in_flight.max(1));
         pin_mut!(outcomes);
         let mut report = CopyReport::default();
-        let mut failure = None;
+        let (mut failure, mut refused) = (None, None);
         while let Some(outcome) = outcomes.next().await {
             match outcome {
                 Ok(Outcome::Copied) => report.copied += 1,
                 Ok(Outcome::AlreadyThere) => report.already_there += 1,
                 Ok(Outcome::NotOurs) => {}
+                Ok(Outcome::Refused(key, why, error)) => {
+                    Refused::add(&mut refused, key, why, &error);
+                    if let Some(all) = refused.take_if(|all| all.is_hopeless(report.copied + report.already_there)) {
+                        self.cancel.cancel();
+                        failure.get_or_insert(CopyError::Refused(all.given_up()));
+                    }
+                }
                 Err(error) => {
                     self.cancel.cancel();
                     failure.get_or_insert(error);
@@ -104,11 +114,14 @@ impl<'p> Engine<'p> {
         match failure {
             Some(error) => Err(error),
             None if self.cancel.is_cancelled() => Err(CopyError::Cancelled),
-            None => {
-                self.progress.expect(report.copied + report.already_there);
-                report.parts = self.parts.load(Ordering::Relaxed);
-                Ok(report)
-            }
+            None => match refused {
+                Some(refused) => Err(CopyError::Refused(refused)),
+                None => {
+                    self.progress.expect(report.copied + report.already_there);
+                    report.parts = self.parts.load(Ordering::Relaxed);
+                    Ok(report)
+                }
+            },
         }
     }
 
@@ -123,8 +136,14 @@ impl<'p> Engine<'p> {
             self.progress.add_bytes(source.size);
             Outcome::AlreadyThere
         } else {
-            self.copy_current(&pair.key, source).await?;
-            Outcome::Copied
+            match self.copy_current(&pair.key, source).await {
+                Ok(()) => Outcome::Copied,
+                Err(CopyError::Storage(error)) => {
+                    let Some(why) = Refusal::of(&error) else { return Err(error.into()) };
+                    return Ok(Outcome::Refused(pair.key, why, error));
+                }
+                Err(error) => return Err(error),
+            }
         };
         self.progress.object_done();
         Ok(outcome)

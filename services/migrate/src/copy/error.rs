@@ -2,6 +2,8 @@
 
 use honk_storage::StorageError;
 
+use super::refused::Refused;
+
 /// A copy that did not end in proof.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -36,6 +38,9 @@ pub enum CopyError {
         /// The one before it.
         previous: String,
     },
+    /// A store refuses some of the objects; the others are copied.
+    #[error("{0}")]
+    Refused(Refused),
     /// Source and target share objects.
     #[error("source and target are the same place or one lies inside the other")]
     Overlap,
@@ -50,7 +55,7 @@ impl CopyError {
         match self {
             Self::Storage(error) => error.is_retryable(),
             Self::SourceChanged { .. } | Self::Unverified { .. } => true,
-            Self::Unsorted { .. } | Self::Overlap | Self::Cancelled => false,
+            Self::Unsorted { .. } | Self::Refused(_) | Self::Overlap | Self::Cancelled => false,
         }
     }
 }

