@@ -17,6 +17,7 @@ use honk_migrate::copy::CopyError;
 use honk_protocol::reason::Reason;
 use honk_protocol::settle::{Again, Failed};
 use honk_storage::{Attributes, listing};
+use tokio::sync::Notify;
 use world::{World, random};
 
 const OBJECTS: u64 = 40;
@@ -219,11 +220,12 @@ async fn one_store_that_gets_full_midway_is_taken_up_where_it_stopped() {
     resumes(&world, &cause).await;
 }
 
-/// Removes objects of the source while the copy goes on: when the `after`th of them is read.
-async fn with_removals(after: u64, removed: std::ops::Range<u64>) -> (World, Vec<Faults>) {
+/// Removes objects of the source while the copy goes on: when the `after`th of them is read. Says when they are gone.
+async fn with_removals(after: u64, removed: std::ops::Range<u64>) -> (World, Vec<Faults>, Arc<Notify>) {
     let world = World::two_servers().await;
     let (source, runtime) = (world.source.clone(), tokio::runtime::Handle::current());
-    let read = AtomicU64::new(0);
+    let (read, gone) = (AtomicU64::new(0), Arc::new(Notify::new()));
+    let say = Arc::clone(&gone);
     let rule = move |request: Seen<'_>| {
         if reads_object(request) && read.fetch_add(1, Ordering::SeqCst) == after {
             std::thread::scope(|scope| {
@@ -235,18 +237,21 @@ async fn with_removals(after: u64, removed: std::ops::Range<u64>) -> (World, Vec
                     });
                 });
             });
+            say.notify_one();
         }
         Fault::None
     };
-    behind(world, shared(rule)).await
+    let (world, proxies) = behind(world, shared(rule)).await;
+    (world, proxies, gone)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_source_that_is_emptied_midway_is_a_changed_source_and_takes_nothing_from_the_target() {
-    let (world, _proxies) = with_removals(10, 0..OBJECTS).await;
+    let (world, _proxies, gone) = with_removals(10, 0..OBJECTS).await;
     let (_, failed) = failure(&world).await;
     assert_eq!((failed.reason, failed.again), (Reason::SourceChanged, Again::Later), "{}", failed.message);
     assert!(failed.message.contains("part-"), "{}", failed.message);
+    gone.notified().await;
     let there = at_target(&world).await;
     assert!(there > 0);
     let report = world.migrate().await.unwrap();
@@ -256,7 +261,7 @@ async fn a_source_that_is_emptied_midway_is_a_changed_source_and_takes_nothing_f
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn an_object_that_is_deleted_while_the_copy_goes_on_is_named_and_the_next_attempt_goes_on_without_it() {
-    let (world, _proxies) = with_removals(10, 30..31).await;
+    let (world, _proxies, _gone) = with_removals(10, 30..31).await;
     let (_, failed) = failure(&world).await;
     assert_eq!((failed.reason, failed.again), (Reason::SourceChanged, Again::Later), "{}", failed.message);
     assert!(failed.message.contains("part-30"), "{}", failed.message);

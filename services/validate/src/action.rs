@@ -32,8 +32,10 @@ pub struct Validate {
     pub stores: Stores,
     /// What requests cost.
     pub prices: Prices,
-    /// What was found of stores before.
-    pub known: Known,
+    /// What was found of stores before, as sources.
+    pub known_sources: Known,
+    /// And as targets.
+    pub known_targets: Known,
 }
 
 /// One end of the migration, opened.
@@ -57,6 +59,11 @@ impl Action for Validate {
 }
 
 impl Validate {
+    /// An action that knows nothing of any store yet.
+    pub fn new(registry: Registry, stores: Stores, prices: Prices) -> Self {
+        Self { registry, stores, prices, known_sources: Known::default(), known_targets: Known::default() }
+    }
+
     async fn validate(&self, job: &JobContext) -> Result<Outputs, Failed> {
         let options: Options = job.parameters()?;
         let entity = self.registry.entity(job.dataset()).await?;
@@ -89,7 +96,7 @@ impl Validate {
         let interest = Interest {
             target_prefix: target.prefix.len(),
             part_threshold: PART_THRESHOLD,
-            sample: options.sample,
+            first: options.most_sampled(),
         };
         let walked = walk(&source.store, &source.prefix, interest).await.map_err(at_source)?;
         checks::can_be_moved(&walked, &source.place, options.room)?;
@@ -99,10 +106,7 @@ impl Validate {
     /// Both stores with real requests, then a dry run, then what follows from all that.
     async fn look_at_stores(&self, ends: &(End, End), walked: &Walked, options: &Options) -> Result<Value, Failed> {
         let (source, target) = ends;
-        let at_source_found = match walked.first.first() {
-            Some(object) => probe::probe_reading(&source.store, object).await.map_err(at_source)?,
-            None => Abilities::default(),
-        };
+        let at_source_found = self.look_at_reading(source, walked).await?;
         let at_target_found = self.look_at_target(target, options).await?;
         checks::is_able(&at_target_found, &options.needs, &target.place)?;
         let warnings = checks::warnings(&at_target_found, walked);
@@ -131,13 +135,25 @@ impl Validate {
         Ok(found)
     }
 
+    /// What the source can do, as far as reading tells. That it can be read is tried each time.
+    async fn look_at_reading(&self, source: &End, walked: &Walked) -> Result<Abilities, Failed> {
+        let Some(object) = walked.first.first() else { return Ok(Abilities::default()) };
+        if let Some(known) = self.known_sources.of(&source.place) {
+            probe::probe_reading_briefly(&source.store, object).await.map_err(at_source)?;
+            return Ok(known);
+        }
+        let found = probe::probe_reading(&source.store, object).await.map_err(at_source)?;
+        self.known_sources.remember(&source.place, &found);
+        Ok(found)
+    }
+
     /// What the target can do. That it can be written to is tried each time.
     async fn look_at_target(&self, target: &End, options: &Options) -> Result<Abilities, Failed> {
-        let known = self.known.of(&target.place);
+        let known = self.known_targets.of(&target.place);
         if options.probe == Probing::Full && known.is_none() {
             let found = probe::probe(&target.store, &target.prefix).await.map_err(at_target)?;
             tracing::info!(bucket = target.place.bucket, found = %json!(found), "what the target can do");
-            self.known.remember(&target.place, &found);
+            self.known_targets.remember(&target.place, &found);
             return Ok(found);
         }
         let brief = probe::probe_briefly(&target.store, &target.prefix).await.map_err(at_target)?;
@@ -163,11 +179,12 @@ async fn dry_run(
     options: &Options,
     inside: bool,
 ) -> Result<Option<Sampled>, Failed> {
-    if options.sample.objects == 0 {
+    let limits = options.sample_of(walked.survey.objects, walked.survey.bytes);
+    if limits.objects == 0 {
         return Ok(None);
     }
     let ends = Ends { source: &source.store, target: &target.store, prefix: &target.prefix, inside };
-    let sampled = Box::pin(sample::dry_run(&ends, &walked.first, options.sample)).await;
+    let sampled = Box::pin(sample::dry_run(&ends, &walked.first, limits)).await;
     if sampled.is_err() {
         // What was under way when one failed; the failure is the news, and the next probe tries again.
         if let Err(error) = probe::sweep(&target.store, &target.prefix).await {

@@ -23,7 +23,6 @@ use honk_storage::{StorageConfig, Stores};
 
 use crate::action::Validate;
 use crate::config::ValidateConfig;
-use crate::known::Known;
 
 /// The pool that it serves.
 pub const POOL: &str = "validate";
@@ -38,6 +37,6 @@ pub async fn serve(context: Context<ValidateConfig>) -> Result<(), Failure> {
     let bus = start::connect(&context).await?;
     let stores = Stores::new(StorageConfig::from(context.config.storage.clone()));
     let (registry, prices) = (Registry::new(&bus, context.clock.clone()), context.config.validate.prices.clone());
-    let validate = Validate { registry, stores, prices, known: Known::default() };
+    let validate = Validate::new(registry, stores, prices);
     start::serve(&context, bus, (POOL, context.config.validate.slots), actions(validate)).await
 }

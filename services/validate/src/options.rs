@@ -25,8 +25,8 @@ pub struct Options {
     /// What the target must be able to do, by the codes of docs/STORES.md.
     #[serde(deserialize_with = "abilities")]
     pub needs: BTreeSet<Ability>,
-    /// The dry run.
-    pub sample: SampleOptions,
+    /// The dry run. Left out: the usual one, of datasets that are so large that it is a small part of the work.
+    pub sample: Option<SampleOptions>,
     /// Whether names and types of columns are read from the first object of a known format.
     pub schema: bool,
     /// Bytes that the dataset may take at the target. S3 has no question for the space that is left, so a person answers it.
@@ -48,7 +48,7 @@ impl Default for Options {
         Self {
             probe: Probing::Full,
             needs: BTreeSet::new(),
-            sample: SampleOptions::default(),
+            sample: None,
             schema: true,
             room: None,
         }
@@ -58,6 +58,27 @@ impl Default for Options {
 impl Default for SampleOptions {
     fn default() -> Self {
         Self { objects: 4, bytes: 4 << 20 }
+    }
+}
+
+/// Without a word of the workflow, a dry run must be at most this part of the work.
+const WORTH: u64 = 16;
+
+impl Options {
+    /// The dry run of a dataset of so many objects and bytes.
+    pub fn sample_of(&self, objects: u64, bytes: u64) -> SampleOptions {
+        let usual = SampleOptions::default();
+        let is_large = objects >= WORTH * usual.objects as u64 || bytes >= WORTH * usual.bytes;
+        match self.sample {
+            Some(said) => said,
+            None if is_large => usual,
+            None => SampleOptions { objects: 0, ..usual },
+        }
+    }
+
+    /// The first objects that are remembered for it.
+    pub fn most_sampled(&self) -> usize {
+        self.sample.unwrap_or_default().objects
     }
 }
 
@@ -80,8 +101,16 @@ mod tests {
         let options: Options = serde_json::from_value(said).unwrap();
         assert_eq!(options.needs, BTreeSet::from([Ability::Tags, Ability::WriteIfAbsent]));
         assert_eq!((options.probe, options.room), (Probing::Brief, Some(1000)));
-        assert_eq!(options.sample, SampleOptions { objects: 0, ..SampleOptions::default() });
+        assert_eq!(options.sample, Some(SampleOptions { objects: 0, ..SampleOptions::default() }));
         assert_eq!(serde_json::from_value::<Options>(json!({})).unwrap(), Options::default());
+    }
+
+    #[test]
+    fn a_small_dataset_has_a_dry_run_only_if_the_workflow_says_so() {
+        let objects = |options: &Options, objects, bytes| options.sample_of(objects, bytes).objects;
+        let (silent, asked) = (Options::default(), SampleOptions { objects: 2, bytes: 1 });
+        assert_eq!((objects(&silent, 10, 40_960), objects(&silent, 64, 10), objects(&silent, 1, 64 << 20)), (0, 4, 4));
+        assert_eq!(objects(&Options { sample: Some(asked), ..silent }, 1, 1), 2);
     }
 
     #[test]

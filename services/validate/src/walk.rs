@@ -7,8 +7,6 @@ use honk_storage::listing::{Survey, Surveyor};
 use honk_storage::probe::Ability;
 use honk_storage::{ClassedObject, ObjectInfo, PageCursor, StorageError, Store};
 
-use crate::options::SampleOptions;
-
 /// S3's longest key, in bytes.
 const LONGEST_KEY: usize = 1_024;
 
@@ -80,8 +78,8 @@ pub struct Interest {
     pub target_prefix: usize,
     /// Objects above this many bytes go in parts.
     pub part_threshold: u64,
-    /// What the dry run wants.
-    pub sample: SampleOptions,
+    /// The first objects that are kept; one at least.
+    pub first: usize,
 }
 
 /// Lists everything under `prefix`.
@@ -120,7 +118,7 @@ impl Walked {
         if key.ends_with('/') {
             self.markers.add(key);
         }
-        if self.first.len() < interest.sample.objects.max(1) {
+        if self.first.len() < interest.first.max(1) {
             self.first.push(object);
         }
     }
@@ -151,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_in_the_way_is_named_and_what_is_too_much_to_name_is_counted() {
         let interest =
-            Interest { target_prefix: 1_020, part_threshold: 100, sample: SampleOptions { objects: 2, bytes: 1 } };
+            Interest { target_prefix: 1_020, part_threshold: 100, first: 2 };
         let mut walked = Walked::default();
         for index in 0..12 {
             walked.add(&format!("{index}"), listed("x", 50, true), interest);

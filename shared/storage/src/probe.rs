@@ -113,16 +113,22 @@ pub async fn probe(store: &Store, prefix: &str) -> Result<Abilities, StorageErro
     Ok(found)
 }
 
-/// The same for the essentials alone.
+/// The same for the essentials alone, in as few requests as there are questions.
 pub async fn probe_briefly(store: &Store, prefix: &str) -> Result<Abilities, StorageError> {
     let ground = Ground { store, folder: format!("{prefix}{PROBE_FOLDER}") };
     let mut found = Abilities::default();
-    let probed = Box::pin(objects::essentials(&ground, &mut found)).await;
-    let swept = sweep(store, prefix).await;
-    probed?;
-    swept?;
+    let listed = Box::pin(objects::essentials(&ground, &mut found)).await?;
+    // Its own object, and what was left there before.
+    for object in listed {
+        patiently(|| store.delete(&object.key)).await?;
+    }
     found.note(Ability::Delete, Finding::Yes);
     Ok(found)
+}
+
+/// That objects can be listed and read, without writing anything and in one request, for a store of which the rest is known.
+pub async fn probe_reading_briefly(store: &Store, object: &crate::ObjectInfo) -> Result<(), StorageError> {
+    patiently(|| store.head(&object.key)).await.map(|_head| ())
 }
 
 async fn probe_all(ground: &Ground<'_>, found: &mut Abilities) -> Result<(), StorageError> {
@@ -147,7 +153,10 @@ pub async fn probe_reading(store: &Store, object: &crate::ObjectInfo) -> Result<
     objects::conditional_read(store, &object.key, &mut found).await;
     let tags = patiently(|| store.tagging(&object.key)).await.map(|_tags| Finding::Yes);
     found.judge(Ability::Tags, tags);
-    found.note(Ability::Checksums, if head.checksums.is_empty() { Finding::Ignored } else { Finding::Yes });
+    // An object without one may have been written without one.
+    if !head.checksums.is_empty() {
+        found.note(Ability::Checksums, Finding::Yes);
+    }
     Ok(found)
 }
 

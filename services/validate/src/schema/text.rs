@@ -28,9 +28,7 @@ impl Kind {
             Self::Boolean
         } else if is_integer(value) {
             Self::Integer
-        } else if value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'))
-            && value.parse::<f64>().is_ok()
-        {
+        } else if is_number(value) {
             Self::Number
         } else if value.parse::<jiff::civil::Date>().is_ok() && value.len() == "2026-01-02".len() {
             Self::Date
@@ -64,11 +62,20 @@ impl Kind {
     }
 }
 
-/// Digits with a leading zero are a code, such as a postal one, and no number.
 fn is_integer(value: &str) -> bool {
-    let digits = value.strip_prefix('-').unwrap_or(value);
-    let has_leading_zero = digits.len() > 1 && digits.starts_with('0');
-    !has_leading_zero && value.parse::<i64>().is_ok()
+    !is_code(value) && value.parse::<i64>().is_ok()
+}
+
+/// Words such as `inf` are text here, though Rust reads them.
+fn is_number(value: &str) -> bool {
+    let begins = value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+    begins && !is_code(value) && value.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// Digits with a leading zero are a code, such as a postal one, and no number.
+fn is_code(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value).as_bytes();
+    matches!(digits, [b'0', b'0'..=b'9', ..])
 }
 
 /// The columns; nothing if it is no text or has no header. Of a text that is cut off, the last line is left out.

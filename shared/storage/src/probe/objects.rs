@@ -14,6 +14,7 @@ use super::{Abilities, Ability, Finding, Ground, must_refuse, patiently};
 use crate::attributes::Attributes;
 use crate::checksum::{Algorithm, ContentHasher};
 use crate::error::{ErrorKind, StorageError};
+use crate::list::ObjectInfo;
 use crate::store::Store;
 
 /// The object that the other probes start from.
@@ -43,8 +44,11 @@ pub(super) fn keeps_attributes(found: &Attributes) -> bool {
         && found.metadata.get("honk-probe") == sent.metadata.get("honk-probe")
 }
 
-/// Without these nothing can be migrated here, so their failure is the probe's.
-pub(super) async fn essentials(ground: &Ground<'_>, found: &mut Abilities) -> Result<(), StorageError> {
+/// Without these nothing can be migrated here, so their failure is the probe's. Returns what is in the folder.
+pub(super) async fn essentials(
+    ground: &Ground<'_>,
+    found: &mut Abilities,
+) -> Result<Vec<ObjectInfo>, StorageError> {
     let (store, key) = (ground.store, ground.key(PLAIN));
     let (content, carried) = (Bytes::from_static(CONTENT), attributes());
     patiently(|| store.put_small(&key, content.clone(), &carried)).await?;
@@ -62,7 +66,7 @@ pub(super) async fn essentials(ground: &Ground<'_>, found: &mut Abilities) -> Re
         return Err(store.error(ErrorKind::Invalid, ("probe", &key), "what was written is not in the listing"));
     }
     found.note(Ability::Write, Finding::Yes);
-    Ok(())
+    Ok(listed)
 }
 
 /// What the store tells of the object.
