@@ -72,7 +72,13 @@ async fn abilities(harness: &Harness, url: &str) -> Abilities {
 }
 
 /// A dataset goes from one store to the other and is the same there.
-async fn migrates(harness: &Harness, name: &str, (from, to): (&str, &str), objects: usize, can: impl Fn(Ability) -> bool) {
+async fn migrates(
+    harness: &Harness,
+    name: &str,
+    (from, to): (&str, &str),
+    objects: usize,
+    can: impl Fn(Ability) -> bool,
+) {
     let source = harness.store_at(from, SOURCE_BUCKET).await;
     let target = harness.store_at(to, TARGET_BUCKET).await;
     let written = fill(&source, name, objects, can).await;
@@ -121,12 +127,17 @@ async fn the_table_of_stores_is_what_a_probe_finds() {
     let text = std::fs::read_to_string(path).unwrap();
     let (before, rest) = text.split_once("<!-- what the probe finds -->\n").unwrap();
     let (_, after) = rest.split_once("<!-- end of what the probe finds -->\n").unwrap();
-    let made =
-        format!("{before}<!-- what the probe finds -->\n{}<!-- end of what the probe finds -->\n{after}", table(&found));
+    let made = format!(
+        "{before}<!-- what the probe finds -->\n{}<!-- end of what the probe finds -->\n{after}",
+        table(&found)
+    );
     if environment().get("UPDATE_DOCS").is_some() {
         std::fs::write(path, &made).unwrap();
     }
-    assert!(made == text || environment().get("UPDATE_DOCS").is_some(), "run with UPDATE_DOCS=1; now it would be\n{made}");
+    assert!(
+        made == text || environment().get("UPDATE_DOCS").is_some(),
+        "run with UPDATE_DOCS=1; now it would be\n{made}"
+    );
     harness.finish().await;
 }
 
@@ -135,7 +146,8 @@ fn table(found: &[(String, Abilities)]) -> String {
     let mut text = format!("| | what is tried | {} | without it |\n", names.join(" | "));
     writeln!(text, "|---|---|{}---|", "---|".repeat(found.len())).unwrap();
     for ability in Ability::ALL {
-        let cells = found.iter().map(|(_, found)| found.get(*ability).map_or("not tried".to_owned(), ToString::to_string));
+        let cells =
+            found.iter().map(|(_, found)| found.get(*ability).map_or("not tried".to_owned(), ToString::to_string));
         let cells = cells.map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | ");
         writeln!(text, "| `{}` | {} | {cells} | {} |", ability.code(), ability.meaning(), ability.without()).unwrap();
     }

@@ -96,7 +96,10 @@ async fn filled(world: World) -> World {
 }
 
 /// The same, with both of its stores behind the rule.
-async fn behind(world: World, rule: impl Fn(Seen<'_>) -> Fault + Send + Sync + Clone + 'static) -> (World, Vec<Faults>) {
+async fn behind(
+    world: World,
+    rule: impl Fn(Seen<'_>) -> Fault + Send + Sync + Clone + 'static,
+) -> (World, Vec<Faults>) {
     let mut world = filled(world).await;
     let one = world.source_place.endpoint == world.target_place.endpoint;
     let source = Faults::before(world.source_place.endpoint.as_ref().unwrap(), rule.clone()).await;
@@ -139,19 +142,15 @@ async fn resumes(world: &World, cause: &Cause) {
 
 #[tokio::test]
 async fn objects_that_are_forbidden_or_archived_are_named_and_all_others_are_copied() {
-    let cases = [
-        (403, "AccessDenied", Reason::ObjectsDenied),
-        (403, "InvalidObjectState", Reason::SourceArchived),
-    ];
+    let cases = [(403, "AccessDenied", Reason::ObjectsDenied), (403, "InvalidObjectState", Reason::SourceArchived)];
     for (status, code, reason) in cases {
         for world in [World::one_server().await, World::two_servers().await] {
             let cause = Cause::new();
             let hit = |request: Seen<'_>, key: &str| {
                 (request.path.starts_with("/source/") && request.path.contains(key)) || copies(request, key)
             };
-            let rule = cause.rule(Fault::Answer(status, code), move |request| {
-                hit(request, "part-03") || hit(request, "part-17")
-            });
+            let rule = cause
+                .rule(Fault::Answer(status, code), move |request| hit(request, "part-03") || hit(request, "part-17"));
             let (world, _proxies) = behind(world, shared(rule)).await;
             let (error, failed) = failure(&world).await;
             assert_eq!((failed.reason, failed.again), (reason, Again::Never), "{}", failed.message);
@@ -255,7 +254,11 @@ async fn a_source_that_is_emptied_midway_is_a_changed_source_and_takes_nothing_f
     let there = at_target(&world).await;
     assert!(there > 0);
     let report = world.migrate().await.unwrap();
-    assert_eq!((report.objects, report.extra), (0, there), "the engine says that there is nothing; the job rejects that");
+    assert_eq!(
+        (report.objects, report.extra),
+        (0, there),
+        "the engine says that there is nothing; the job rejects that"
+    );
     assert_eq!(at_target(&world).await, there);
 }
 

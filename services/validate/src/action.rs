@@ -115,9 +115,10 @@ impl Validate {
         }
         let inside = is_same_endpoint(&source.place, &target.place);
         let sampled = dry_run(ends, walked, options, inside).await?;
-        let schema = match options.schema {
-            true => schema::infer(&source.store, &source.prefix, &walked.first).await.map_err(at_source)?,
-            false => None,
+        let schema = if options.schema {
+            schema::infer(&source.store, &source.prefix, &walked.first).await.map_err(at_source)?
+        } else {
+            None
         };
         let mut found = json!({
             "objects": walked.survey.objects, "bytes": walked.survey.bytes, "digest": walked.survey.digest,
@@ -205,7 +206,10 @@ fn at_target(error: StorageError) -> Failed {
 /// What was looked for and not found.
 fn lacks(found: &Abilities) -> Value {
     let lacking = found.iter().filter(|(_, finding)| !finding.is_yes());
-    lacking.map(|(ability, finding)| (ability.code().to_owned(), json!(finding.to_string()))).collect::<Outputs>().into()
+    lacking
+        .map(|(ability, finding)| (ability.code().to_owned(), json!(finding.to_string())))
+        .collect::<Outputs>()
+        .into()
 }
 
 fn shown(sampled: &Sampled) -> Value {

@@ -87,20 +87,23 @@ pub fn is_able(found: &Abilities, needs: &BTreeSet<Ability>, target: &Place) -> 
     if lacking.is_empty() {
         return Ok(());
     }
-    let message = format!("the workflow needs of s3://{} what it was not seen to do: {}", target.bucket, lacking.join(", "));
+    let message =
+        format!("the workflow needs of s3://{} what it was not seen to do: {}", target.bucket, lacking.join(", "));
     Err(Failed::reject(Reason::TargetUnable, message))
 }
 
 /// What will go less well than at a store that can do everything, in sentences.
 pub fn warnings(found: &Abilities, walked: &Walked) -> Vec<String> {
-    let keys = walked.doubtful().into_iter().filter(|(ability, keys)| {
-        !keys.is_empty() && found.get(*ability).is_some_and(|finding| !finding.is_yes())
-    });
+    let keys = walked
+        .doubtful()
+        .into_iter()
+        .filter(|(ability, keys)| !keys.is_empty() && found.get(*ability).is_some_and(|finding| !finding.is_yes()));
     let of_keys = keys.map(|(ability, keys)| {
         format!("{} keys are of a kind that the target may not keep ({}): {keys}", keys.count(), ability.code())
     });
     let lacking = found.iter().filter(|(_, finding)| !finding.is_yes());
-    let of_store = lacking.map(|(ability, finding)| format!("target: {}: {finding}. {}", ability.code(), ability.without()));
+    let of_store =
+        lacking.map(|(ability, finding)| format!("target: {}: {finding}. {}", ability.code(), ability.without()));
     of_keys.chain(of_store).collect()
 }
 

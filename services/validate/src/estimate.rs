@@ -93,7 +93,8 @@ impl Work {
         let reads = requests.read * at_source;
         let out = if self.inside { 0 } else { self.bytes * at_source };
         let gib = u128::from(out) * u128::from(prices.gib_out) / u128::from(1_u64 << 30);
-        (writes * prices.thousand_writes + reads * prices.thousand_reads) / 1_000 + u64::try_from(gib).unwrap_or(u64::MAX)
+        (writes * prices.thousand_writes + reads * prices.thousand_reads) / 1_000
+            + u64::try_from(gib).unwrap_or(u64::MAX)
     }
 
     /// Whole seconds at the sample's pace; nothing without a sample.

@@ -45,13 +45,7 @@ pub struct SampleOptions {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            probe: Probing::Full,
-            needs: BTreeSet::new(),
-            sample: None,
-            schema: true,
-            room: None,
-        }
+        Self { probe: Probing::Full, needs: BTreeSet::new(), sample: None, schema: true, room: None }
     }
 }
 

@@ -112,8 +112,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_bounded_in_objects_and_in_bytes() {
-        let object =
-            |size| ObjectInfo { key: format!("{size}"), size, etag: Etag::new("e"), last_modified: None };
+        let object = |size| ObjectInfo { key: format!("{size}"), size, etag: Etag::new("e"), last_modified: None };
         let objects = [object(10), object(0), object(100), object(5)];
         let bytes = |objects: &[ObjectInfo], limits| -> Vec<u64> {
             cut(objects, limits).into_iter().map(|(_, bytes)| bytes).collect()

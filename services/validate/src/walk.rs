@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_is_named_and_what_is_too_much_to_name_is_counted() {
-        let interest =
-            Interest { target_prefix: 1_020, part_threshold: 100, first: 2 };
+        let interest = Interest { target_prefix: 1_020, part_threshold: 100, first: 2 };
         let mut walked = Walked::default();
         for index in 0..12 {
             walked.add(&format!("{index}"), listed("x", 50, true), interest);

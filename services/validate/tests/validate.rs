@@ -202,17 +202,24 @@ async fn archived_objects_are_named_from_the_listing_and_none_is_read() {
     let world = World::start().await;
     let (_, target) = world.dataset("sales").await;
     let entry = |key: &str, class: &str| {
-        format!("<Contents><Key>raw/{key}</Key><ETag>\"e\"</ETag><Size>3</Size><StorageClass>{class}</StorageClass></Contents>")
+        format!(
+            "<Contents><Key>raw/{key}</Key><ETag>\"e\"</ETag><Size>3</Size><StorageClass>{class}</StorageClass></Contents>"
+        )
     };
     let entries = [entry("new", "STANDARD"), entry("old", "GLACIER"), entry("older", "DEEP_ARCHIVE")].concat();
     let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>");
     let length = body.len();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\nconnection: close");
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\nconnection: close");
     let stub = Stub::start([Some(format!("{head}\r\n\r\n{body}"))]).await;
     world.register("sales", &place(&stub.url, "old", "raw"), &target).await;
     let failed = failure(&world, &job("sales", "1", "validate")).await;
     assert_eq!((failed.reason, failed.again), (Reason::SourceArchived, Again::Never), "{}", failed.message);
-    assert!(failed.message.contains("2 objects") && failed.message.contains("\"old\", \"older\""), "{}", failed.message);
+    assert!(
+        failed.message.contains("2 objects") && failed.message.contains("\"old\", \"older\""),
+        "{}",
+        failed.message
+    );
     assert_eq!(stub.requests().len(), 1, "one page of the listing tells it");
 }
 

@@ -210,7 +210,9 @@ fn kind_of(code: Option<&str>, status: u16, has_key: bool) -> ErrorKind {
 
 /// S3 itself has no limit of space; these are the words of servers that have one.
 fn is_full(code: &str) -> bool {
-    ["QuotaExceeded", "StorageFull", "InsufficientStorage", "InsufficientCapacity"].iter().any(|word| code.contains(word))
+    ["QuotaExceeded", "StorageFull", "InsufficientStorage", "InsufficientCapacity"]
+        .iter()
+        .any(|word| code.contains(word))
 }
 
 /// All causes of an error, outermost first, each once.

@@ -12,6 +12,7 @@ mod config;
 mod contract;
 mod error;
 mod layout;
+mod lenient;
 mod limiter;
 mod list;
 pub mod listing;

@@ -16,6 +16,7 @@ use md5::{Digest as _, Md5};
 use crate::attributes::Attributes;
 use crate::checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
 use crate::error::{ErrorKind, StorageError};
+use crate::lenient::begun;
 use crate::list::decoded;
 use crate::read::ByteRange;
 use crate::store::{Store, quoted};
@@ -96,7 +97,7 @@ impl Store {
             .set_website_redirect_location(own.website_redirect)
             .set_metadata((!own.metadata.is_empty()).then_some(own.metadata))
             .set_tagging(own.tagging);
-        let output = self.call(self.target("begin upload of", Some(key)), 0, request.send()).await?;
+        let output = self.call(self.target("begin upload of", Some(key)), 0, begun(request.send())).await?;
         // A server that says nothing of the algorithm has not understood it.
         let understood = algorithm.is_some() && output.checksum_algorithm() == algorithm.as_ref();
         let checksum = wanted.filter(|_| understood);

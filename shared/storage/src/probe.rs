@@ -82,6 +82,7 @@ fn in_short(error: &StorageError) -> String {
     match (error.code(), error.kind()) {
         (Some(code), _) => code.to_owned(),
         (None, ErrorKind::AccessDenied) => "denied".to_owned(),
+        (None, ErrorKind::Unavailable) => "no usable answer".to_owned(),
         (None, kind) => format!("{kind:?}").to_ascii_lowercase(),
     }
 }
@@ -106,10 +107,7 @@ pub async fn probe(store: &Store, prefix: &str) -> Result<Abilities, StorageErro
     let probed = Box::pin(probe_all(&ground, &mut found)).await;
     let swept = sweep(store, prefix).await;
     probed?;
-    let left = swept?;
-    // What was deleted and is there nevertheless was not deleted.
-    let deletes = sweep(store, prefix).await? == 0 || left == 0;
-    found.note(Ability::Delete, if deletes { Finding::Yes } else { Finding::Ignored });
+    swept?;
     Ok(found)
 }
 
@@ -133,6 +131,7 @@ pub async fn probe_reading_briefly(store: &Store, object: &crate::ObjectInfo) ->
 
 async fn probe_all(ground: &Ground<'_>, found: &mut Abilities) -> Result<(), StorageError> {
     objects::essentials(ground, found).await?;
+    objects::deletes(ground, found).await?;
     objects::reads(ground, found).await;
     objects::writes(ground, found).await;
     copies::probe(ground, found).await;
@@ -226,8 +225,7 @@ mod tests {
         found.note(Ability::WriteIfAbsent, Finding::Ignored);
         found.note(Ability::Tags, Finding::No("NotImplemented".into()));
         let shown = serde_json::to_value(&found).unwrap();
-        let wanted =
-            serde_json::json!({ "write": "yes", "write-if-absent": "ignored", "tags": "no: NotImplemented" });
+        let wanted = serde_json::json!({ "write": "yes", "write-if-absent": "ignored", "tags": "no: NotImplemented" });
         assert_eq!(shown, wanted);
         assert!(found.can(Ability::Write) && !found.can(Ability::WriteIfAbsent) && !found.can(Ability::Copy));
     }

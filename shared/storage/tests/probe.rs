@@ -16,8 +16,7 @@ async fn store() -> (Store, S3Server) {
         secret_key: "secret".into(),
     };
     let server = S3Server::start(options).await.unwrap();
-    let credentials =
-        Credentials { access_key: "tester".into(), secret_key: "secret".into(), session_token: None };
+    let credentials = Credentials { access_key: "tester".into(), secret_key: "secret".into(), session_token: None };
     let config = StorageConfig { credentials: Some(credentials), request_backoff_ms: 1, ..StorageConfig::default() };
     let store = Stores::new(config).open(&Place::new("bucket", "").at(server.url())).await.unwrap();
     store.create_bucket().await.unwrap();

@@ -86,7 +86,8 @@ impl fmt::Display for Refused {
         let keys: Vec<_> = self.keys.iter().map(|key| format!("{key:?}")).collect();
         let unnamed = self.objects - keys.len() as u64;
         let more = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
-        let rest = if self.rest_copied { "all others are copied" } else { "none was accepted, so the rest was not tried" };
+        let rest =
+            if self.rest_copied { "all others are copied" } else { "none was accepted, so the rest was not tried" };
         write!(f, "{} objects were refused, {rest}: {}{more}; the first: {}", self.objects, keys.join(", "), self.said)
     }
 }

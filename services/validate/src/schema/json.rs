@@ -66,9 +66,10 @@ mod tests {
     use super::*;
 
     fn shown(columns: Option<Vec<Column>>) -> Vec<String> {
-        let shown = columns.unwrap().into_iter().map(|column| {
-            format!("{}:{}{}", column.name, column.kind, if column.nullable { "?" } else { "" })
-        });
+        let shown = columns
+            .unwrap()
+            .into_iter()
+            .map(|column| format!("{}:{}{}", column.name, column.kind, if column.nullable { "?" } else { "" }));
         shown.collect()
     }
 

@@ -109,9 +109,9 @@ mod tests {
 
     fn shown(text: &str, whole: bool) -> Vec<String> {
         let columns = columns(text.as_bytes(), whole).unwrap();
-        let shown = columns.into_iter().map(|column| {
-            format!("{}:{}{}", column.name, column.kind, if column.nullable { "?" } else { "" })
-        });
+        let shown = columns
+            .into_iter()
+            .map(|column| format!("{}:{}{}", column.name, column.kind, if column.nullable { "?" } else { "" }));
         shown.collect()
     }
 
@@ -119,8 +119,16 @@ mod tests {
     fn the_simplest_type_that_fits_all_values_is_found() {
         let text = "\u{feff}id,price,at,day,zip,ok,note,none\n1,2,2026-01-02T03:04:05Z,2026-01-02,01234,true,\"a,\nb\",\n\
                     2,2.5,2026-01-02 03:04:05,2026-01-03,99999,FALSE,,\n";
-        let wanted =
-            ["id:integer", "price:number", "at:timestamp", "day:date", "zip:text", "ok:boolean", "note:text?", "none:null?"];
+        let wanted = [
+            "id:integer",
+            "price:number",
+            "at:timestamp",
+            "day:date",
+            "zip:text",
+            "ok:boolean",
+            "note:text?",
+            "none:null?",
+        ];
         assert_eq!(shown(text, true), wanted);
     }
 

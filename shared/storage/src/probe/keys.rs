@@ -12,13 +12,14 @@ const LONGEST: usize = 1_024;
 
 pub(super) async fn probe(ground: &Ground<'_>, found: &mut Abilities) {
     let odd = ["a b", "plus+", "per%20cent", "a&b=c", "quo'te\"", "ünïcödé/näme", "日本/語", "q?x#y", "semi;colon:at@"];
-    let long = "k".repeat(LONGEST.saturating_sub(ground.folder.len() + 2));
+    let room = LONGEST.saturating_sub(keys_folder(ground).len());
+    let (flat, deep) = ("k".repeat(room), "kkkkkkkkk/".repeat(LONGEST / 10)[..room - 1].to_owned() + "k");
     let groups: [(Ability, &[&str]); 5] = [
         (Ability::OddKeys, &odd),
         (Ability::DotKeys, &["dots/../up", "dots/./here", "dots//empty", "/leading", "..dots.."]),
         (Ability::FolderMarkers, &["folder/", "nothing"]),
         (Ability::Neighbours, &["beside", "beside/below"]),
-        (Ability::LongKeys, &[long.as_str()]),
+        (Ability::LongKeys, &[flat.as_str(), deep.as_str()]),
     ];
     for (ability, names) in groups {
         found.judge(ability, Box::pin(kept(ground, names)).await);
@@ -37,7 +38,8 @@ async fn kept(ground: &Ground<'_>, names: &[&str]) -> Result<Finding, StorageErr
     let folder = keys_folder(ground);
     let listed = patiently(|| ground.store.list(&folder, 1_000).try_concat()).await;
     for name in names.iter().filter(|name| !refused.contains(&shown(name))).collect::<Vec<_>>() {
-        let is_listed = listed.as_ref().is_ok_and(|all| all.iter().any(|object| object.key == format!("{folder}{name}")));
+        let is_listed =
+            listed.as_ref().is_ok_and(|all| all.iter().any(|object| object.key == format!("{folder}{name}")));
         if !is_listed || !is_read(ground, name).await {
             refused.push(shown(name));
         }
@@ -73,5 +75,9 @@ async fn is_read(ground: &Ground<'_>, name: &str) -> bool {
 }
 
 fn shown(name: &str) -> String {
-    if name.len() > 32 { format!("{} bytes", LONGEST) } else { format!("`{name}`") }
+    match name.len() {
+        0..=32 => format!("`{name}`"),
+        _ if name.contains('/') => "1,024 bytes with slashes".to_owned(),
+        _ => "1,024 bytes without a slash".to_owned(),
+    }
 }

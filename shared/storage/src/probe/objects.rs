@@ -45,10 +45,7 @@ pub(super) fn keeps_attributes(found: &Attributes) -> bool {
 }
 
 /// Without these nothing can be migrated here, so their failure is the probe's. Returns what is in the folder.
-pub(super) async fn essentials(
-    ground: &Ground<'_>,
-    found: &mut Abilities,
-) -> Result<Vec<ObjectInfo>, StorageError> {
+pub(super) async fn essentials(ground: &Ground<'_>, found: &mut Abilities) -> Result<Vec<ObjectInfo>, StorageError> {
     let (store, key) = (ground.store, ground.key(PLAIN));
     let (content, carried) = (Bytes::from_static(CONTENT), attributes());
     patiently(|| store.put_small(&key, content.clone(), &carried)).await?;
@@ -67,6 +64,17 @@ pub(super) async fn essentials(
     }
     found.note(Ability::Write, Finding::Yes);
     Ok(listed)
+}
+
+/// What was deleted and is listed nevertheless was not deleted.
+pub(super) async fn deletes(ground: &Ground<'_>, found: &mut Abilities) -> Result<(), StorageError> {
+    let (store, key) = (ground.store, ground.key("deleted"));
+    let none = Attributes::default();
+    patiently(|| store.put_small(&key, Bytes::from_static(CONTENT), &none)).await?;
+    patiently(|| store.delete(&key)).await?;
+    let listed = patiently(|| store.list(&ground.folder, 1_000).try_concat()).await?;
+    found.note(Ability::Delete, Finding::yes_if(listed.iter().all(|object| object.key != key)));
+    Ok(())
 }
 
 /// What the store tells of the object.

@@ -31,12 +31,13 @@ async fn begun(ground: &Ground<'_>, name: &str) -> Result<Upload, StorageError> 
     patiently(|| ground.store.create_upload(&key, &carried, Algorithm::Crc64Nvme)).await
 }
 
-/// Completes the upload with its only part; the object must have the bytes.
+/// Completes the upload with its only part; the object must have the bytes. Its `ETag` is what readers are told, which need not be
+/// what the upload was answered.
 async fn completed(ground: &Ground<'_>, name: &str, upload: &Upload, part: Part) -> Result<(Etag, bool), StorageError> {
     let (store, key) = (ground.store, ground.key(name));
-    let etag = patiently(|| upload.complete(std::slice::from_ref(&part))).await?;
+    patiently(|| upload.complete(std::slice::from_ref(&part))).await?;
     let download = patiently(|| store.get(&key, None, None)).await?;
-    let keeps = keeps_attributes(&download.head.attributes);
+    let (etag, keeps) = (download.head.etag.clone(), keeps_attributes(&download.head.attributes));
     if download.collect().await? == CONTENT {
         return Ok((etag, keeps));
     }
