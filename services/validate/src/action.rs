@@ -20,9 +20,6 @@ use crate::sample::{self, Ends, Sampled};
 use crate::schema;
 use crate::walk::{Interest, Walked, walk};
 
-/// Warnings that are told; they are part of the run's record.
-const MAX_WARNINGS: usize = 20;
-
 /// What the action works with.
 #[derive(Debug, Clone)]
 pub struct Validate {
@@ -109,7 +106,7 @@ impl Validate {
         let at_source_found = self.look_at_reading(source, walked).await?;
         let at_target_found = self.look_at_target(target, options).await?;
         checks::is_able(&at_target_found, &options.needs, &target.place)?;
-        let warnings = checks::warnings(&at_target_found, walked);
+        let warnings = checks::doubtful_keys(&at_target_found, walked);
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -124,7 +121,7 @@ impl Validate {
             "objects": walked.survey.objects, "bytes": walked.survey.bytes, "digest": walked.survey.digest,
             "largest": walked.largest,
             "lacks": { "source": lacks(&at_source_found), "target": lacks(&at_target_found) },
-            "warnings": warnings.into_iter().take(MAX_WARNINGS).collect::<Vec<_>>(),
+            "warnings": warnings,
             "estimate": self.work(ends, walked, inside).estimate(&self.prices, sampled.as_ref()),
         });
         if let Some(sampled) = sampled {
@@ -153,7 +150,10 @@ impl Validate {
         let known = self.known_targets.of(&target.place);
         if options.probe == Probing::Full && known.is_none() {
             let found = probe::probe(&target.store, &target.prefix).await.map_err(at_target)?;
-            tracing::info!(bucket = target.place.bucket, found = %json!(found), "what the target can do");
+            // Said once for a bucket, not for each of its thousand datasets; the outputs have it for each.
+            for shortcoming in checks::shortcomings(&found) {
+                tracing::warn!(bucket = target.place.bucket, "the target lacks {shortcoming}");
+            }
             self.known_targets.remember(&target.place, &found);
             return Ok(found);
         }

@@ -92,19 +92,20 @@ pub fn is_able(found: &Abilities, needs: &BTreeSet<Ability>, target: &Place) -> 
     Err(Failed::reject(Reason::TargetUnable, message))
 }
 
-/// What will go less well than at a store that can do everything, in sentences.
-pub fn warnings(found: &Abilities, walked: &Walked) -> Vec<String> {
-    let keys = walked
-        .doubtful()
-        .into_iter()
-        .filter(|(ability, keys)| !keys.is_empty() && found.get(*ability).is_some_and(|finding| !finding.is_yes()));
-    let of_keys = keys.map(|(ability, keys)| {
-        format!("{} keys are of a kind that the target may not keep ({}): {keys}", keys.count(), ability.code())
+/// The dataset's keys of a kind that the target was not seen to keep, in sentences. The migration will show which of them it refuses.
+pub fn doubtful_keys(found: &Abilities, walked: &Walked) -> Vec<String> {
+    let lacks = |ability| found.get(ability).is_some_and(|finding| !finding.is_yes());
+    let doubtful = walked.doubtful().into_iter().filter(|(ability, keys)| !keys.is_empty() && lacks(*ability));
+    let told = doubtful.map(|(ability, keys)| {
+        format!("the target may not keep {} keys of the kind `{}`: {keys}", keys.count(), ability.code())
     });
+    told.collect()
+}
+
+/// What will go less well than at a store that can do everything, in sentences.
+pub fn shortcomings(found: &Abilities) -> impl Iterator<Item = String> {
     let lacking = found.iter().filter(|(_, finding)| !finding.is_yes());
-    let of_store =
-        lacking.map(|(ability, finding)| format!("target: {}: {finding}. {}", ability.code(), ability.without()));
-    of_keys.chain(of_store).collect()
+    lacking.map(|(ability, finding)| format!("{}: {finding}. {}", ability.code(), ability.without()))
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ impl Store {
         for listed in output.contents() {
             let object = self.object(listed, encoded).ok_or_else(|| broken("an entry lacks its key or size"))?;
             let relative = object.key.strip_prefix(prefix).unwrap_or(&object.key);
-            if !(relative.is_empty() && object.size == 0) && !is_probe(relative) {
+            let is_marker = relative.is_empty() && object.size == 0;
+            if !is_marker && !is_probe(relative) {
                 objects.push(classed(object, listed));
             }
         }

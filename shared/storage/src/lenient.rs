@@ -1,9 +1,12 @@
-//! Answers that mean what they should and are not written as S3 writes them, so that the client cannot read them. Only those are
+//! Answers that are not written as S3 writes them, so that the client cannot read them, or would read too much. Only those are
 //! here without which a store could not be used.
 
 use std::future::Future;
 
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::create_multipart_upload::{CreateMultipartUploadError, CreateMultipartUploadOutput};
 
@@ -26,6 +29,34 @@ fn upload_id(response: &HttpResponse) -> Option<String> {
     let (id, _) = rest.split_once("</UploadId>")?;
     // An id that is escaped is left alone: no server is known that gives one.
     (!id.is_empty() && !id.contains(['&', '<'])).then(|| id.to_owned())
+}
+
+/// What [`NotTheObject`] says.
+pub(crate) const OBJECT_INSTEAD: &str =
+    "the server answers with the object, as if it had not been asked for something of it";
+
+/// Refuses an answer that is the object itself before a byte of it is read: a server that does not know a question in the query
+/// (`?tagging`) answers the plain request, with an object that may be of any size. `rclone serve s3` 1.75 does.
+#[derive(Debug)]
+pub(crate) struct NotTheObject;
+
+impl Intercept for NotTheObject {
+    fn name(&self) -> &'static str {
+        "NotTheObject"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answer = context.response();
+        if answer.status().is_success() && answer.headers().contains_key("etag") {
+            return Err(OBJECT_INSTEAD.into());
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

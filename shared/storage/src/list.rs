@@ -91,10 +91,11 @@ impl Store {
                 .ok_or_else(|| self.error(ErrorKind::Unavailable, ("list", prefix), "an entry lacks its key or size"))
         });
         let is_data = |object: &ObjectInfo| {
-            !(object.key == prefix && object.size == 0)
-                && !is_probe(object.key.strip_prefix(prefix).unwrap_or(&object.key))
+            let relative = object.key.strip_prefix(prefix).unwrap_or(&object.key);
+            let is_marker = relative.is_empty() && object.size == 0;
+            !is_marker && !is_probe(relative)
         };
-        objects.filter(|object| !object.as_ref().is_ok_and(|object| !is_data(object))).collect()
+        objects.filter(|object| object.as_ref().map_or(true, is_data)).collect()
     }
 
     pub(crate) fn object(&self, object: &Object, encoded: bool) -> Option<ObjectInfo> {

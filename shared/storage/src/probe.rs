@@ -82,6 +82,7 @@ fn in_short(error: &StorageError) -> String {
     match (error.code(), error.kind()) {
         (Some(code), _) => code.to_owned(),
         (None, ErrorKind::AccessDenied) => "denied".to_owned(),
+        (None, ErrorKind::Invalid) => "not understood".to_owned(),
         (None, ErrorKind::Unavailable) => "no usable answer".to_owned(),
         (None, kind) => format!("{kind:?}").to_ascii_lowercase(),
     }

@@ -248,3 +248,22 @@ async fn a_server_that_is_not_there_is_unavailable() {
     let error = store.head("key").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_retryable(), "{error}");
 }
+
+#[tokio::test]
+async fn a_server_that_answers_for_tags_with_the_object_has_none_and_is_not_read() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        tokio::io::AsyncReadExt::read(&mut stream, &mut request).await.unwrap();
+        // A body that never ends: who reads it waits.
+        let head = b"HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 1000000000\r\n\r\nbytes";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let store = Stores::new(config("secret")).open(&Place::new("bucket", "").at(url)).await.unwrap();
+    let error = store.tagging("key").await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("the object"), "{error}");
+}

@@ -114,14 +114,14 @@ impl<'p> Engine<'p> {
         match failure {
             Some(error) => Err(error),
             None if self.cancel.is_cancelled() => Err(CopyError::Cancelled),
-            None => match refused {
-                Some(refused) => Err(CopyError::Refused(refused)),
-                None => {
-                    self.progress.expect(report.copied + report.already_there);
-                    report.parts = self.parts.load(Ordering::Relaxed);
-                    Ok(report)
+            None => {
+                if let Some(refused) = refused {
+                    return Err(CopyError::Refused(refused));
                 }
-            },
+                self.progress.expect(report.copied + report.already_there);
+                report.parts = self.parts.load(Ordering::Relaxed);
+                Ok(report)
+            }
         }
     }
 
