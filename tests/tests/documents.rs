@@ -5,13 +5,15 @@
 use std::path::{Path, PathBuf};
 
 /// The documents that name paths of this repository; every page of decisions is one too.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/FAILURES.md",
     "docs/LINT.md",
     "docs/MESSAGES.md",
+    "docs/STORES.md",
+    "docs/VALIDATE.md",
     "docs/WORKFLOWS.md",
     "deploy/README.md",
 ];

@@ -335,6 +335,23 @@ pub(crate) struct DoctorArguments {
     /// The NATS server, to be looked at as well
     #[arg(long, value_name = "URL", value_parser = nats_url)]
     pub(crate) nats: Option<Url>,
+    /// An object store, to be looked at instead: what it can do, tried with real requests that leave nothing behind
+    #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, conflicts_with = "nats")]
+    store: Option<S3Place>,
+    /// The store's S3 endpoint, unless it is AWS
+    #[arg(long, value_name = "URL", requires = "store")]
+    endpoint: Option<Url>,
+    /// The store's region
+    #[arg(long, value_name = "REGION", requires = "store")]
+    region: Option<String>,
+}
+
+impl DoctorArguments {
+    /// The store to look at.
+    pub(crate) fn place(&self) -> Option<S3Place> {
+        let endpoint = self.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        self.store.clone().map(|place| S3Place { endpoint, region: self.region.clone(), ..place })
+    }
 }
 
 fn api_url(text: &str) -> Result<Url, String> {

@@ -20,6 +20,7 @@ mod patience;
 mod policy;
 mod progress;
 mod proofs;
+mod refused;
 mod sameness;
 mod settings;
 mod span;
@@ -35,6 +36,7 @@ pub use chunk::{Chunk, ChunkSize};
 pub use error::CopyError;
 pub use policy::{Existing, Policy, SAMPLE, Verify};
 pub use progress::Progress;
+pub use refused::{Refusal, Refused};
 pub use settings::CopySettings;
 pub use span::KeyRange;
 pub use tally::{Keys, Means, NAMED_KEYS, Tally, Work};
@@ -132,8 +134,8 @@ pub(crate) fn refuse_conflicts(tally: &Tally) -> Result<(), CopyError> {
 /// What no further pass can set right, after everything else was done.
 pub(crate) fn refuse_problems(tally: &Tally) -> Result<(), CopyError> {
     refuse_conflicts(tally)?;
-    if let Some(error) = &tally.refusal {
-        return Err(CopyError::Refused { keys: tally.refused.clone(), error: Box::new(error.clone()) });
+    if let Some(refused) = &tally.refused {
+        return Err(CopyError::Refused(refused.clone()));
     }
     match tally.differing.first.first() {
         None => Ok(()),

@@ -158,3 +158,18 @@ async fn a_dataset_without_a_location_is_rejected() {
     let failed = migrate(&world).run(&job("nowhere", "1", "migrate")).await.unwrap_err();
     assert_eq!((failed.reason, failed.again), (Reason::LocationMissing, Again::Never));
 }
+
+#[tokio::test]
+async fn a_source_that_was_emptied_since_it_was_validated_sends_nobody_to_an_empty_target() {
+    let world = World::start().await;
+    let (source, target) = world.dataset("sales").await;
+    world.put(&target, "a.csv", "1,2").await;
+    let job = validated(&job("sales", "1", "migrate"), &world.location("sales").await);
+    for key in ["raw/a.csv", "raw/b/c.csv"] {
+        world.open(&source).await.delete(key).await.unwrap();
+    }
+    let failed = migrate(&world).run(&job).await.unwrap_err();
+    assert_eq!((failed.reason, failed.again), (Reason::SourceEmpty, Again::Never), "{}", failed.message);
+    assert_eq!(world.location("sales").await.active, Side::Source);
+    assert_eq!(world.count(&target).await, (1, 3), "what is at the target stays");
+}

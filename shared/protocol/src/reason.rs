@@ -161,6 +161,9 @@ reasons! {
     SourceDenied "source-denied"
         "The credentials may not list or read the source."
         "Grant `s3:ListBucket` and `s3:GetObject` on the source, then replay the dead letter.";
+    SourceArchived "source-archived"
+        "Objects of the source lie in an archive (a storage class such as `GLACIER`) and cannot be read."
+        "The message names some of them. Restore them, then replay the dead letter. What was copied before stays and is not copied again.";
     SourceEmpty "source-empty"
         "There is no object at the source."
         "Correct the location or write the data, then replay the dead letter.";
@@ -170,12 +173,12 @@ reasons! {
     TargetMissing "target-missing"
         "The target bucket does not exist."
         "Create it or correct the location, then replay the dead letter.";
+    ObjectsDenied "objects-denied"
+        "The credentials may read the source, but not all of its objects."
+        "The message names some of them; all others were copied. Grant `s3:GetObject` on them, then replay the dead letter: only they are copied.";
     TargetDenied "target-denied"
         "The credentials may not write to the target."
         "Grant `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the target, then replay the dead letter.";
-    ObjectsRefused "objects-refused"
-        "A store refused single objects of the dataset, for example because the credentials may not read them. All others are copied."
-        "The message names the objects and has the store's own words. Correct the cause, then replay the dead letter: what is copied is not copied again.";
     TargetConflict "target-conflict"
         "Objects lie at the target under names that the source has too, with other bytes, and were there before the migration."
         "The message names them. Move them away, or say in `with:` of `honk/migrate` what becomes of them (`existing: overwrite` or `existing: skip`), and migrate again.";
@@ -191,6 +194,21 @@ reasons! {
     PlanMissing "plan-missing"
         "The plan that the parts of a migration follow is not stored any more."
         "Replay the dead letter of the job itself (not of a part), or migrate again: the dataset is planned anew, and what is copied is not copied again.";
+    TargetFull "target-full"
+        "The target has no room left, a quota of it is used up, or the dataset is larger than the `room` that the workflow gives it."
+        "Make room or raise the quota, then replay the dead letter: what is already copied is not copied again.";
+    TargetUnable "target-unable"
+        "The target cannot do something that the workflow says it `needs`."
+        "The message names it. Choose another target, or take it out of `needs` and register the workflow; docs/STORES.md says what each store can do.";
+    KeyRefused "key-refused"
+        "The target takes no keys like some of the source's: they are longer than 1,024 bytes with the target's prefix, or of a form that it changes or refuses."
+        "The message names some of them. Choose a shorter target prefix, rename the objects, or choose another store, then replay the dead letter.";
+    CredentialsInvalid "credentials-invalid"
+        "The storage does not accept the credentials: they are wrong, expired or absent."
+        "The message names the bucket. Renew them in the agents' `[storage]` settings, restart the agents, then replay the dead letter.";
+    ClockSkew "clock-skew"
+        "The clocks of the agent and of the storage differ by so much that the storage refuses the agent's signatures."
+        "Synchronise the agent's clock with NTP. Honk tries again by itself, perhaps on another agent; after that, replay the dead letter.";
     CopyCorrupt "copy-corrupt"
         "The bytes that arrived are not the bytes that were sent."
         "Look at the storage and the network between; Honk has copied the object again as often as it may.";

@@ -7,17 +7,20 @@
 mod acl;
 mod attributes;
 mod checksum;
+mod classes;
 mod client;
 mod config;
 mod contract;
 mod error;
 mod layout;
+mod lenient;
 mod limiter;
 mod list;
 pub mod listing;
 mod multipart;
 mod pace;
 mod place;
+pub mod probe;
 mod read;
 mod server_copy;
 mod settings;
@@ -29,6 +32,7 @@ mod write;
 
 pub use attributes::{Attributes, Keep, ObjectHead};
 pub use checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
+pub use classes::ClassedObject;
 pub use client::{SharedBudget, Stores};
 pub use config::{Credentials, EndpointConfig, StorageConfig};
 pub use error::{ErrorKind, StorageError};

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::checksum::Etag;
 use crate::error::{ErrorKind, StorageError};
+use crate::probe::is_probe;
 use crate::store::Store;
 
 /// An object as a listing shows it.
@@ -53,7 +54,7 @@ impl Store {
 
     /// One page of at most `page` keys, and where the next begins.
     ///
-    /// An empty object whose key is the prefix itself is a folder's marker and left out.
+    /// An empty object whose key is the prefix itself is a folder's marker and left out, and so is what a probe may have left below it.
     pub async fn list_page(
         &self,
         prefix: &str,
@@ -93,10 +94,15 @@ impl Store {
             self.object(object, encoded)
                 .ok_or_else(|| self.error(ErrorKind::Unavailable, ("list", prefix), "an entry lacks its key or size"))
         });
-        objects.filter(|object| !matches!(object, Ok(object) if object.key == prefix && object.size == 0)).collect()
+        let is_data = |object: &ObjectInfo| {
+            let relative = object.key.strip_prefix(prefix).unwrap_or(&object.key);
+            let is_marker = relative.is_empty() && object.size == 0;
+            !is_marker && !is_probe(relative)
+        };
+        objects.filter(|object| object.as_ref().map_or(true, is_data)).collect()
     }
 
-    fn object(&self, object: &Object, encoded: bool) -> Option<ObjectInfo> {
+    pub(crate) fn object(&self, object: &Object, encoded: bool) -> Option<ObjectInfo> {
         let key = object.key()?;
         let key = if encoded { decoded(key)? } else { key.to_owned() };
         let size = u64::try_from(object.size()?).ok()?;

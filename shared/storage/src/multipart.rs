@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::Attributes;
 use crate::checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
 use crate::error::{ErrorKind, StorageError};
+use crate::lenient::begun;
 use crate::list::decoded;
 use crate::read::ByteRange;
 use crate::store::{Store, quoted};
@@ -110,7 +111,7 @@ impl Store {
             .set_metadata((!own.metadata.is_empty()).then_some(own.metadata))
             .set_tagging(own.tagging)
             .set_storage_class(own.storage_class.as_deref().map(StorageClass::from));
-        let output = self.call(self.target("begin upload of", Some(key)), 0, request.send()).await?;
+        let output = self.call(self.target("begin upload of", Some(key)), 0, begun(request.send())).await?;
         // A server that says nothing of the algorithm has not understood it.
         let understood = algorithm.is_some() && output.checksum_algorithm() == algorithm.as_ref();
         let checksum = wanted.filter(|_| understood);

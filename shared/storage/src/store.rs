@@ -8,10 +8,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::ChecksumMode;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::attributes::{Attributes, ObjectHead};
+use crate::attributes::ObjectHead;
 use crate::checksum::Etag;
 use crate::client::Connection;
 use crate::config::StorageConfig;
@@ -208,23 +207,6 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let request = self.client.delete_object().bucket(self.bucket()).key(key).send();
         self.call(self.target("delete", Some(key)), 0, request).await.map(|_done| ())
-    }
-
-    /// Proves that objects can be written, read and removed under `prefix`, with an object of its own. Its name is always the same, so that
-    /// one that a killed process left behind is gone after the next probe.
-    pub async fn probe_writable(&self, prefix: &str) -> Result<(), StorageError> {
-        let key = format!("{prefix}.honk-probe");
-        let content = Bytes::from(key.clone());
-        self.put_small(&key, content.clone(), &Attributes::default()).await?;
-        let read = match self.get(&key, None, None).await {
-            Ok(download) => download.collect().await,
-            Err(error) => Err(error),
-        };
-        self.delete(&key).await?;
-        if read? == content {
-            return Ok(());
-        }
-        Err(self.error(ErrorKind::Corrupt, ("probe", &key), "what was read is not what was written"))
     }
 }
 

@@ -228,15 +228,6 @@ async fn listings_page_through_any_number_of_keys_and_stay_inside_the_prefix() {
 }
 
 #[tokio::test]
-async fn a_probe_leaves_nothing_behind_also_of_one_that_was_broken_off() {
-    let world = world().await;
-    let store = &world.store;
-    store.put_small("data/.honk-probe", Bytes::from_static(b"left behind"), &Attributes::default()).await.unwrap();
-    store.probe_writable("data/").await.unwrap();
-    assert_eq!(listing::survey(store, "").await.unwrap().objects, 0);
-}
-
-#[tokio::test]
 async fn what_is_missing_or_forbidden_is_told_apart() {
     let world = world().await;
     let place = |bucket: &str| Place::new(bucket, "").at(&world.url);
@@ -259,4 +250,23 @@ async fn a_server_that_is_not_there_is_unavailable() {
     let store = Stores::new(config("secret")).open(&Place::new("bucket", "").at(url)).await.unwrap();
     let error = store.head("key").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_for_tags_with_the_object_has_none_and_is_not_read() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        tokio::io::AsyncReadExt::read(&mut stream, &mut request).await.unwrap();
+        // A body that never ends: who reads it waits.
+        let head = b"HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 1000000000\r\n\r\nbytes";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let store = Stores::new(config("secret")).open(&Place::new("bucket", "").at(url)).await.unwrap();
+    let error = store.tagging("key").await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("the object"), "{error}");
 }

@@ -209,7 +209,11 @@ pub(super) const DOCTOR: &str = "\
 Examples:
   honk doctor
   honk doctor --nats nats://127.0.0.1:4222
-  honk doctor --api-url https://honk.example.org -o json";
+  honk doctor --api-url https://honk.example.org -o json
+  honk doctor --store s3://my-bucket/some/folder --endpoint http://127.0.0.1:9000
+
+Settings:
+  HONK_STORAGE__ACCESS_KEY, HONK_STORAGE__SECRET_KEY, HONK_STORAGE__SESSION_TOKEN";
 
 pub(super) const PROVISION: &str = "\
 Examples:

@@ -14,6 +14,7 @@ use super::journal::{self, Journal};
 use super::patience::Patience;
 use super::progress::Progress;
 use super::proofs::{Fact, Proofs};
+use super::refused::HOPELESS;
 use super::settings::CopySettings;
 use super::{CopyPlan, is_source_change};
 
@@ -103,10 +104,10 @@ impl<'p> Engine<'p> {
         self.counts.copied.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a refused object, and says whether so many were refused that something else is wrong.
-    pub(super) fn is_hopeless(&self, most: u64) -> bool {
-        let refused = self.counts.refused.fetch_add(1, Ordering::Relaxed);
-        refused >= most && self.counts.copied.load(Ordering::Relaxed) == 0
+    /// Counts a refused object; if so many were and none was copied that something else must be wrong, says how many.
+    pub(super) fn refused_in_vain(&self) -> Option<u64> {
+        let refused = self.counts.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        (refused >= HOPELESS && self.counts.copied.load(Ordering::Relaxed) == 0).then_some(refused)
     }
 
     /// Copies the listed version, or once the one that replaced it.

@@ -3,6 +3,7 @@
 use honk_storage::StorageError;
 
 use super::kept::MOST_KEPT;
+use super::refused::Refused;
 use super::tally::Keys;
 
 /// A copy that did not end in proof.
@@ -32,14 +33,9 @@ pub enum CopyError {
     /// Objects of the target were there before, differ from those of the source, and must not be replaced.
     #[error("{count} objects at the target are not the source's and were there before: {0} - move them away, or say `existing: overwrite` or `existing: skip`", count = .0.count)]
     Conflicts(Keys),
-    /// Stores refused single objects; all others were copied.
-    #[error("{} objects were refused, all others are copied: {keys}; the first: {error}", keys.count)]
-    Refused {
-        /// Which.
-        keys: Keys,
-        /// What was said of the first.
-        error: Box<StorageError>,
-    },
+    /// Nothing is at the source any more: what was copied stays, and readers are not sent to it.
+    #[error("there is no object at the source any more; what was copied before stays at the target")]
+    SourceEmptied,
     /// There are more objects at the target that are not the migration's than can be remembered.
     #[error("more than {MOST_KEPT} objects that are not the source's lie under the target's prefix in {bucket:?} - migrate into a folder of its own")]
     Crowded {
@@ -56,6 +52,9 @@ pub enum CopyError {
         /// The one before it.
         previous: String,
     },
+    /// A store refuses some of the objects; the others are copied.
+    #[error("{0}")]
+    Refused(Refused),
     /// Source and target share objects.
     #[error("source and target are the same place or one lies inside the other")]
     Overlap,
@@ -69,9 +68,9 @@ impl CopyError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Storage(error) => error.is_retryable(),
-            Self::Conflicts(_) | Self::Refused { .. } | Self::Crowded { .. } => false,
+            Self::Conflicts(_) | Self::Crowded { .. } | Self::SourceEmptied => false,
             Self::SourceChanged { .. } | Self::Unverified { .. } => true,
-            Self::Unsorted { .. } | Self::Overlap | Self::Cancelled => false,
+            Self::Unsorted { .. } | Self::Refused(_) | Self::Overlap | Self::Cancelled => false,
         }
     }
 }

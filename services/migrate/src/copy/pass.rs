@@ -7,7 +7,7 @@
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use honk_storage::{ErrorKind, PageCursor, StorageError};
+use honk_storage::PageCursor;
 
 use super::chunk::Cutter;
 use super::sameness::Sameness;
@@ -17,12 +17,10 @@ use super::join::Pair;
 use super::kept::{Kept, MOST_KEPT};
 use super::policy::Existing;
 use super::proofs::Fact;
+use super::refused::{Refusal, Refused};
 use super::span::{KeyRange, Span, walk};
 use super::tally::{Finding, Tally, Work};
 use super::is_source_change;
-
-/// After so many refused objects and none that was copied, a pass gives up: it is not the objects.
-const HOPELESS: u64 = 100;
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +51,10 @@ impl Engine<'_> {
         let visit = |span| self.visit(span, pass).boxed();
         let has_beyond = |key| self.has_beyond(key);
         if matches!(pass, Pass::Sync(_)) {
+            // What somebody removes by mistake is not removed at the target too, if it is everything.
+            if !self.has_beyond(String::new()).await? {
+                return Err(CopyError::SourceEmptied);
+            }
             self.progress.begin_pass();
         }
         let parts = walk(vec![range], self.settings.listings, visit, &has_beyond).await.map_err(first_cause)?;
@@ -162,7 +164,7 @@ impl Engine<'_> {
                     return Ok(Finding::Differs);
                 }
                 let again = self.proofs.has(Fact::Copied, &key, (&etag, &etag));
-                let finding = self.one_object(self.copy_current(&key, source).await)?;
+                let finding = self.one_object(&key, self.copy_current(&key, source).await)?;
                 if matches!(finding, Finding::Copied) {
                     let fact = if again { Fact::CopiedAgain } else { Fact::Copied };
                     self.proofs.remember(fact, &key, (&etag, &etag));
@@ -172,7 +174,7 @@ impl Engine<'_> {
             (Finding::Gone, _) => {
                 let name = format!("{}{key}", self.target.prefix);
                 let removed = self.retrying(|| self.target.store.delete(&name)).await;
-                self.one_object(removed.map(|()| ()).map_err(CopyError::from)).map(|finding| match finding {
+                self.one_object(&key, removed).map(|finding| match finding {
                     Finding::Copied => Finding::Removed,
                     other => other,
                 })?
@@ -191,19 +193,22 @@ impl Engine<'_> {
     }
 
     /// Tells what concerns one object from what concerns all.
-    fn one_object(&self, done: Result<(), CopyError>) -> Result<Finding, CopyError> {
-        match done {
+    fn one_object(&self, key: &str, done: Result<(), CopyError>) -> Result<Finding, CopyError> {
+        let error = match done {
             Ok(()) => {
                 self.note_copied();
-                Ok(Finding::Copied)
+                return Ok(Finding::Copied);
             }
-            Err(CopyError::SourceChanged { .. }) => Ok(Finding::Unsettled),
-            Err(CopyError::Storage(error)) if is_source_change(&error) => Ok(Finding::Unsettled),
-            Err(CopyError::Storage(error)) if is_about_one_object(&error) && !self.is_hopeless(HOPELESS) => {
-                tracing::warn!(%error, "an object is refused");
-                Ok(Finding::Refused(error))
-            }
-            Err(error) => Err(error),
+            Err(CopyError::SourceChanged { .. }) => return Ok(Finding::Unsettled),
+            Err(CopyError::Storage(error)) if is_source_change(&error) => return Ok(Finding::Unsettled),
+            Err(CopyError::Storage(error)) => error,
+            Err(error) => return Err(error),
+        };
+        let Some(why) = Refusal::of(&error) else { return Err(error.into()) };
+        tracing::warn!(%error, "an object is refused");
+        match self.refused_in_vain() {
+            None => Ok(Finding::Refused(why, error)),
+            Some(objects) => Err(CopyError::Refused(Refused::last(key.to_owned(), why, &error, objects))),
         }
     }
 
@@ -222,11 +227,6 @@ impl Engine<'_> {
 fn first_cause(errors: Vec<CopyError>) -> CopyError {
     let cause = errors.into_iter().find(|error| !matches!(error, CopyError::Cancelled));
     cause.unwrap_or(CopyError::Cancelled)
-}
-
-/// Whether a store refused the object and may take others.
-fn is_about_one_object(error: &StorageError) -> bool {
-    error.key().is_some() && matches!(error.kind(), ErrorKind::AccessDenied | ErrorKind::Invalid)
 }
 
 fn note(tally: &mut Tally, cutter: &mut Cutter, found: Found, pass: Pass<'_>) {

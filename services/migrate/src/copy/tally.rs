@@ -5,6 +5,7 @@ use honk_storage::listing::SetDigest;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Chunk;
+use super::refused::{Refusal, Refused};
 
 /// Keys that a report or an error names at most.
 pub const NAMED_KEYS: usize = 20;
@@ -79,7 +80,7 @@ pub(super) enum Finding {
     /// It was copied, and copied again, and still differs.
     Differs,
     /// A store refuses this object, and this object alone.
-    Refused(StorageError),
+    Refused(Refusal, StorageError),
 }
 
 /// How equality was proved.
@@ -122,9 +123,7 @@ pub struct Tally {
     /// Objects that still differ after they were copied twice.
     pub differing: Keys,
     /// Objects that a store refuses.
-    pub refused: Keys,
-    /// Why, for the first of them.
-    pub refusal: Option<StorageError>,
+    pub refused: Option<Refused>,
     /// What proved the equal ones.
     pub means: Means,
     /// Of the source's objects, by what identifies their content.
@@ -176,7 +175,7 @@ impl Tally {
 
     /// Objects that no further pass will set right.
     pub fn problems(&self) -> u64 {
-        self.conflicts.count + self.differing.count + self.refused.count
+        self.conflicts.count + self.differing.count + self.refused.as_ref().map_or(0, |refused| refused.objects)
     }
 
     /// Adds one finding. `source` is the object's size and version there, `target` its version at the target.
@@ -205,10 +204,7 @@ impl Tally {
             Finding::Skipped => self.skipped.add(key),
             Finding::Conflict => self.conflicts.add(key),
             Finding::Differs => self.differing.add(key),
-            Finding::Refused(error) => {
-                self.refused.add(key);
-                self.refusal.get_or_insert(error);
-            }
+            Finding::Refused(why, error) => Refused::add(&mut self.refused, key, why, &error),
         }
     }
 
@@ -236,8 +232,7 @@ impl Tally {
         self.skipped.merge(other.skipped);
         self.conflicts.merge(other.conflicts);
         self.differing.merge(other.differing);
-        self.refused.merge(other.refused);
-        self.refusal = self.refusal.take().or(other.refusal);
+        Refused::merge(&mut self.refused, other.refused);
         self.means.etag += other.means.etag;
         self.means.checksum += other.means.checksum;
         self.means.size += other.means.size;
