@@ -37,6 +37,10 @@ pub const DELIVERIES: &str = "honk_deliveries";
 pub const CONTROL: &str = "honk_control";
 /// Bucket of what programs and people have written down about datasets.
 pub const METADATA: &str = "honk_metadata";
+/// Bucket of which consumers have seen which epoch of a dataset's location.
+pub const CONSUMERS: &str = "honk_consumers";
+/// Object store of what retirements remove, listed before they do.
+pub const LISTS: &str = "honk_lists";
 /// Object store of the files that workflows were registered with.
 pub const BUNDLES: &str = "honk_bundles";
 /// Durable consumer of events.
@@ -53,6 +57,9 @@ pub const KEEP_DEAD: Duration = DAY.saturating_mul(90);
 
 /// How long it is remembered which receivers were reached; longer than any schedule of retries.
 pub const KEEP_DELIVERY: Duration = DAY.saturating_mul(30);
+
+/// How long a list of what a retirement removes is kept: as long as the dead letter of one that did not come to its end.
+pub const KEEP_LISTS: Duration = KEEP_DEAD;
 
 /// How long the lines that steps printed are kept.
 pub const KEEP_LOGS: Duration = DAY.saturating_mul(14);
@@ -147,6 +154,8 @@ pub struct ObjectStore {
     pub name: &'static str,
     /// What it is for.
     pub description: &'static str,
+    /// How long an object is kept; none means until it is removed.
+    pub max_age: Option<Duration>,
     /// Copies.
     pub replicas: usize,
 }
@@ -260,13 +269,23 @@ impl Topology {
                     settings,
                 ),
                 bucket(METADATA, "What is written down about datasets", false, settings),
+                bucket(CONSUMERS, "Which consumers have seen where datasets lie", false, settings),
                 bucket(DELIVERIES, "Which receivers of a notice were reached", true, settings),
             ],
-            object_stores: vec![ObjectStore {
-                name: BUNDLES,
-                description: "Files that workflows were registered with, by hash",
-                replicas: settings.replicas,
-            }],
+            object_stores: vec![
+                ObjectStore {
+                    name: BUNDLES,
+                    description: "Files that workflows were registered with, by hash",
+                    max_age: None,
+                    replicas: settings.replicas,
+                },
+                ObjectStore {
+                    name: LISTS,
+                    description: "What retirements remove, listed before they do, by hash",
+                    max_age: Some(KEEP_LISTS),
+                    replicas: settings.replicas,
+                },
+            ],
         }
     }
 }
