@@ -110,6 +110,8 @@ impl Retire {
 
     async fn remove(&self, job: &JobContext, read: Registered, wanted: Option<String>) -> Result<Outputs, Failed> {
         let Some(retired) = &read.location.retired else { return Ok(outputs("deprecated", None)) };
+        // An expression that has nothing to say is an empty text.
+        let wanted = wanted.filter(|list| !list.is_empty());
         let listed = match (retired.state, retired.list.clone().or(wanted)) {
             (RetiredState::Removed, _) => return Ok(outputs("removed", None)),
             (_, Some(name)) => list::load(&self.bus, job.dataset(), name).await?,
