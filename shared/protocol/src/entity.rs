@@ -268,6 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn readers_are_those_that_either_side_names_and_those_that_consume_its_apis() {
+        let entity = |kind: &str, name: &str, spec: Value| -> Entity {
+            let document = json!({
+                "apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec,
+            });
+            serde_json::from_value(document).expect("an entity")
+        };
+        let dataset = entity(
+            "Component",
+            "Sales",
+            json!({ "type": "dataset", "dependencyOf": ["component:report"], "providesApis": ["sales-feed"] }),
+        );
+        let everyone = [
+            dataset.clone(),
+            entity("Component", "board", json!({ "dependsOn": ["Component:default/Sales"] })),
+            entity("Component", "app", json!({ "consumesApis": ["api:default/sales-feed"] })),
+            entity("Component", "other", json!({ "dependsOn": ["component:costs"], "consumesApis": ["costs-feed"] })),
+        ];
+        let readers: Vec<String> = dataset.readers(&everyone).iter().map(ToString::to_string).collect();
+        assert_eq!(readers, ["component:default/app", "component:default/board", "component:default/report"]);
+    }
+
+    #[test]
     fn keys_that_honk_does_not_know_are_kept() {
         let entity = Entity::check(dataset()).expect("a dataset");
         assert_eq!(serde_json::to_value(&entity).expect("serialises"), dataset());

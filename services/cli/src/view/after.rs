@@ -75,7 +75,10 @@ fn count(outputs: &Outputs, name: &str) -> String {
 
 fn list(outputs: &Outputs, name: &str, line: impl Fn(&Value) -> String) -> String {
     let entries = outputs.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    entries.iter().map(|entry| format!("{}\n", line(entry))).collect()
+    entries.iter().fold(String::new(), |mut lines, entry| {
+        lines.extend([line(entry).as_str(), "\n"]);
+        lines
+    })
 }
 
 fn more(outputs: &Outputs) -> String {

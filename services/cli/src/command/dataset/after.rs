@@ -35,15 +35,15 @@ pub(super) async fn roll_back(arguments: RollbackArguments, api: &Api, output: &
     output.note(&format!("readers of {name} are sent to {} since epoch {epoch}", location.active_place()));
     if no_wait {
         output.note(&format!("the run {run} finds out what was written to the target; `honk run show {run}` has it"));
-        return shown(output, Rollback { location, run, report: None }, Exit::Done);
+        return shown(output, &Rollback { location, run, report: None }, Exit::Done);
     }
     let finished = wait(&name, &run, api, output).await?;
     let exit = said(&finished, output, "what was written to the target is not known");
-    shown(output, Rollback { location, run, report: outputs(&finished) }, exit)
+    shown(output, &Rollback { location, run, report: outputs(&finished) }, exit)
 }
 
-fn shown(output: &Output, rollback: Rollback, exit: Exit) -> Result<Exit, CliError> {
-    output.data(&rollback, |rollback| match &rollback.report {
+fn shown(output: &Output, rollback: &Rollback, exit: Exit) -> Result<Exit, CliError> {
+    output.data(rollback, |rollback| match &rollback.report {
         Some(report) => view::rollback_report(report),
         None => view::location(&rollback.location),
     })?;
