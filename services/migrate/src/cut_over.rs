@@ -73,7 +73,7 @@ impl Migration<'_> {
 
     /// Rounds until one finds nothing to do; none if the time is over before.
     async fn last_rounds(&mut self, kept: &Kept, begin: Instant) -> Result<Option<Held>, Failed> {
-        tokio::time::sleep(self.with.cut_over.drain).await;
+        let mut drained = false;
         loop {
             let round = Instant::now();
             let cancel = self.job.cancelled.child_token();
@@ -93,8 +93,13 @@ impl Migration<'_> {
                 return Ok(None);
             }
             let tally = self.checked(tally)?;
+            self.see(&tally);
             self.memo.rounds.push(self.round(RoundKind::Hold, &tally, round));
-            if tally.is_clean() {
+            if self.is_written && !drained {
+                // Somebody writes, and may have asked where to just before the hold.
+                tokio::time::sleep(self.with.cut_over.drain).await;
+                drained = true;
+            } else if tally.is_clean() {
                 return Ok(Some(Held { proof: tally, waited: begin.elapsed() }));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it: `migration` is its
 //! course, `cut_over` its end, [`book`] its memory.
+//! What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
 
 pub mod action;
 pub mod book;
@@ -11,7 +12,11 @@ mod cut_over;
 pub mod fault;
 pub mod metrics;
 mod migration;
+pub mod retire;
+pub mod rollback;
 pub mod share;
+mod sides;
+mod told;
 pub mod with;
 
 use std::sync::Arc;
@@ -19,22 +24,38 @@ use std::sync::Arc;
 use honk_agent::Action;
 use honk_agent::registry::Registry;
 use honk_agent::start;
+use honk_bus::Bus;
 use honk_protocol::topology;
-use honk_service::{Context, Failure};
+use honk_service::{Clock, Context, Failure};
 use honk_storage::{StorageConfig, Stores};
 
 use crate::action::Migrate;
 use crate::book::Book;
 use crate::config::MigrateConfig;
 use crate::metrics::MigrateMetrics;
+use crate::retire::Retire;
+use crate::rollback::Rollback;
 use crate::share::Keeper;
 
 /// The pool that it serves.
 pub const POOL: &str = "migrate";
 
 /// The actions of this service.
-pub fn actions(migrate: Migrate) -> Vec<Arc<dyn Action>> {
-    vec![Arc::new(migrate)]
+pub fn actions(migrate: Migrate, after: After) -> Vec<Arc<dyn Action>> {
+    let After { bus, clock } = after;
+    let (registry, stores) = (migrate.registry.clone(), migrate.stores.clone());
+    let rollback = Rollback { registry: registry.clone(), stores: stores.clone(), bus: bus.clone() };
+    let retire = Retire { registry, stores, bus, clock };
+    vec![Arc::new(migrate), Arc::new(rollback), Arc::new(retire)]
+}
+
+/// What the actions that come after a migration work with beside what it does.
+#[derive(Debug, Clone)]
+pub struct After {
+    /// Where notices and lists are kept.
+    pub bus: Bus,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// Serves the pool until the lifecycle's soft stop.
@@ -50,8 +71,10 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
         metrics: MigrateMetrics::register(&context.metrics),
         clock: context.clock.clone(),
     };
+    let after = After { bus: bus.clone(), clock: context.clock.clone() };
+    let actions = actions(migrate, after);
     tokio::select! {
-        served = start::serve(&context, bus, (POOL, context.config.migrate.slots), actions(migrate)) => served,
+        served = start::serve(&context, bus, (POOL, context.config.migrate.slots), actions) => served,
         () = keeper.keep() => Ok(()),
     }
 }

@@ -20,6 +20,7 @@ use honk_protocol::reason::Reason;
 use honk_protocol::run::{Outputs, PARTS};
 use honk_protocol::settle::Failed;
 use honk_storage::Place;
+use honk_storage::listing::SetDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub(crate) struct Memo {
     pub(crate) proofs: Vec<String>,
     /// Whether a person was asked to let the run go on.
     pub(crate) postponed: bool,
+    /// Whether the source was seen to change.
+    pub(crate) is_written: bool,
 }
 
 /// One delivery's share of a migration.
@@ -60,6 +63,10 @@ pub(crate) struct Migration<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) memo: Memo,
+    /// The source at the last look.
+    pub(crate) seen: Option<SetDigest>,
+    /// Whether it was seen to change.
+    pub(crate) is_written: bool,
 }
 
 impl<'a> Migration<'a> {
@@ -74,7 +81,8 @@ impl<'a> Migration<'a> {
         let spec = &read.location.spec;
         let (source, target) = (action.stores.resolve(&spec.source), action.stores.resolve(&spec.target));
         let memo = Memo::of(job.memo());
-        Self { action, job, with, source, target, progress, proofs: Arc::default(), memo }
+        let is_written = memo.is_written;
+        Self { action, job, with, source, target, progress, proofs: Arc::default(), memo, seen: None, is_written }
     }
 
     /// Copies one part of a plan. What changes meanwhile is left to the rounds that follow.
@@ -103,6 +111,9 @@ impl<'a> Migration<'a> {
         let engine = self.engine(self.job.cancelled.child_token()).await?;
         let (entry, kept, tally) = self.look(&engine).await?;
         self.progress.expect(tally.objects);
+        self.see(&tally);
+        // What there is to do after a round came meanwhile.
+        self.is_written |= !self.memo.rounds.is_empty() && !tally.wanted.is_none();
         let size = self.with.chunk;
         if self.job.may_split && !size.holds(&tally.wanted) && tally.chunks.len() > 1 {
             return self.split(tally).await.map(Worked::Split);
@@ -135,6 +146,7 @@ impl<'a> Migration<'a> {
         tracing::info!(parts, objects, bytes, removals, "the work is split");
         self.memo.plan = Some(self.action.book.write_plan(self.job, &plan).await?);
         self.memo.chunks = parts;
+        self.memo.is_written = self.is_written;
         self.memo.proofs.extend(self.action.book.write_proofs(self.job, &self.proofs).await?);
         Ok(Split { parts, max_parallel: None, memo: self.memo.to_outputs() })
     }
@@ -156,6 +168,7 @@ impl<'a> Migration<'a> {
             took_ms: sum.took_ms.max(part.took_ms),
             kind: RoundKind::Copy,
         });
+        self.is_written |= joined.as_ref().is_some_and(|round| round.unsettled > 0);
         self.memo.rounds.extend(joined);
         if let Some(plan) = self.memo.plan.take() {
             book.forget([plan.as_str()]).await;
@@ -167,6 +180,7 @@ impl<'a> Migration<'a> {
         loop {
             let begin = Instant::now();
             let tally = self.checked(engine.go_over(KeyRange::default(), Pass::Sync(kept)).await)?;
+            self.see(&tally);
             let is_short = begin.elapsed() * 4 <= self.with.cut_over.max_hold;
             self.memo.rounds.push(self.round(RoundKind::Copy, &tally, begin));
             if is_short || tally.is_clean() {
@@ -174,6 +188,12 @@ impl<'a> Migration<'a> {
             }
             self.must_converge()?;
         }
+    }
+
+    /// Notes whether the source is as it was at the last look.
+    pub(crate) fn see(&mut self, tally: &Tally) {
+        self.is_written |= self.seen.is_some_and(|seen| seen != tally.source) || tally.unsettled.count > 0;
+        self.seen = Some(tally.source);
     }
 
     /// A source whose changes do not grow fewer is given up.
@@ -198,6 +218,7 @@ impl<'a> Migration<'a> {
         if self.with.cut_over.postpone && self.job.may_split && !self.memo.postponed {
             tracing::info!("everything is copied; the cut-over waits for `honk run resume`");
             self.memo.postponed = true;
+            self.memo.is_written = self.is_written;
             return Ok(Some(Worked::Postponed(self.memo.to_outputs())));
         }
         let window = self.with.cut_over.window.as_ref();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use honk_agent::JobContext;
+use honk_protocol::dataset::LOCATION_MAX_AGE;
 use honk_protocol::settle::Failed;
 use honk_service::config::human_duration;
 use honk_storage::Keep;
@@ -44,7 +45,8 @@ pub struct CutOver {
     /// How long writers may be asked to wait.
     #[serde(with = "human_duration")]
     pub max_hold: Duration,
-    /// How long to wait after they were asked, for those that did not hear it at once.
+    /// How long to wait after they were asked, for those that did not hear it at once: at least as long as answers about the location may
+    /// be cached. Only where the source was seen to change.
     #[serde(with = "human_duration")]
     pub drain: Duration,
     /// After how many rounds of catching up a source that does not come to rest is given up.
@@ -53,7 +55,7 @@ pub struct CutOver {
 
 impl Default for CutOver {
     fn default() -> Self {
-        Self { postpone: false, window: None, max_hold: Duration::from_mins(2), drain: Duration::ZERO, rounds: 10 }
+        Self { postpone: false, window: None, max_hold: Duration::from_mins(2), drain: LOCATION_MAX_AGE, rounds: 10 }
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use honk_protocol::dataset::Side;
 use honk_protocol::settle::Failed;
 use honk_storage::probe::PROBE_FOLDER;
-use honk_storage::{ByteRange, ErrorKind, ObjectInfo, StorageError, Store};
+use honk_storage::{ByteRange, ErrorKind, Keep, ObjectInfo, StorageError, Store};
 use tokio::time::Instant;
 
 use crate::options::SampleOptions;
@@ -92,7 +92,7 @@ impl Ends<'_> {
         let attributes = read.head.attributes.clone();
         let content = read.collect().await.map_err(at_source)?;
         if self.inside && range.is_none() {
-            self.target.copy_object(self.source, object, key).await.map_err(at_target)?;
+            self.target.copy_object(self.source, object, key, Keep::default()).await.map_err(at_target)?;
         } else {
             self.target.put_small(key, content.clone(), &attributes).await.map_err(at_target)?;
         }

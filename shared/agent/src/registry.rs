@@ -1,10 +1,11 @@
 //! What the catalog and the location registry say about a dataset, for actions. Each answer that an action cannot work with is
 //! already the failure that ends its job, with its reason.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use honk_bus::{Bucket, Bus, BusError, Entry};
-use honk_protocol::dataset::{Location, RetiredState};
+use honk_bus::{Bucket, Bus, BusError, Entry, WatchEvent};
+use honk_protocol::dataset::{Consumer, Location, Retired, RetiredState, consumers};
 use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, RunId};
 use honk_protocol::reason::Reason;
@@ -24,6 +25,7 @@ pub struct Registry {
     catalog: Bucket,
     locations: Bucket,
     metadata: Bucket,
+    consumers: Bucket,
     clock: Clock,
 }
 
@@ -39,7 +41,13 @@ pub struct Registered {
 impl Registry {
     /// The registry behind `bus`; `clock` dates cut-overs.
     pub fn new(bus: &Bus, clock: Clock) -> Self {
-        Self { catalog: bus.catalog(), locations: bus.locations(), metadata: bus.metadata(), clock }
+        Self {
+            catalog: bus.catalog(),
+            locations: bus.locations(),
+            metadata: bus.metadata(),
+            consumers: bus.consumers(),
+            clock,
+        }
     }
 
     /// The dataset's entity. Missing or unreadable, it can only be imported again.
@@ -129,13 +137,7 @@ impl Registry {
     ) -> Result<Registered, Failed> {
         self.refuse_if_not_ours(dataset, &read.location, run)?;
         let held = read.location.held(run, until);
-        match self.store(dataset, held, read.revision).await? {
-            Stored::Yes(held) => Ok(held),
-            Stored::Conflict(held) => {
-                let found = self.location(dataset).await?;
-                if found.location == held { Ok(found) } else { Err(changed(dataset)) }
-            }
-        }
+        self.settled(dataset, self.store(dataset, held, read.revision).await?).await
     }
 
     /// Lets writers go on: ends the hold of `run`, and no other's.
@@ -175,7 +177,51 @@ impl Registry {
         }
     }
 
-    /// Says what has become of the source that readers have left, if the location is still what was `read`.
+    /// Sends readers back to the source, if the location is still what was `read`; see [`Location::rolled_back`] for `force`.
+    ///
+    /// # Errors
+    /// There is nothing to go back to, or not now; the location was changed; the server cannot be reached.
+    pub async fn roll_back(&self, dataset: &DatasetName, read: &Registered, force: bool) -> Result<Registered, Failed> {
+        let back = read.location.rolled_back(self.clock.now(), force);
+        let back = back
+            .map_err(|why| Failed::reject(Reason::NotRollable, format!("`{dataset}` cannot be rolled back: {why}")))?;
+        self.settled(dataset, self.store(dataset, back, read.revision).await?).await
+    }
+
+    /// Who is known to read the dataset, and who among them has seen the present epoch of its `location`.
+    ///
+    /// Reads the whole catalog for it, because any entity may say that it reads the dataset: not for what happens often.
+    ///
+    /// # Errors
+    /// The dataset's entity is gone, or the server cannot be reached.
+    pub async fn consumers(&self, dataset: &DatasetName, location: &Location) -> Result<Vec<Consumer>, Failed> {
+        let entity = self.entity(dataset).await?;
+        let catalog = self.whole_catalog().await.map_err(|error| unavailable(&error))?;
+        let heard = self.consumers.get_all(&subject::consumers_filter(dataset)).await;
+        let heard = heard.map_err(|error| unavailable(&error))?;
+        let heard = heard.iter().filter_map(|entry| decode(entry).ok()).collect();
+        Ok(consumers(&entity.readers(&catalog), heard, location.epoch))
+    }
+
+    /// Every entity that can be read.
+    async fn whole_catalog(&self) -> Result<Vec<Entity>, BusError> {
+        let mut watch = self.catalog.watch(">").await?;
+        let mut entities = BTreeMap::new();
+        loop {
+            match watch.next().await {
+                WatchEvent::Changed(message) => {
+                    if let Ok(entity) = serde_json::from_slice::<Entity>(&message.payload) {
+                        entities.insert(message.subject, entity);
+                    }
+                }
+                WatchEvent::Removed { subject, .. } => drop(entities.remove(&subject)),
+                WatchEvent::Restarted => entities.clear(),
+                WatchEvent::CaughtUp => return Ok(entities.into_values().collect()),
+            }
+        }
+    }
+
+    /// Says what has become of the source that readers have left, if the location is still what was `read`; `list` is what is removed of it.
     ///
     /// # Errors
     /// The source may not be retired (any more), the location was changed, or the server cannot be reached.
@@ -183,21 +229,26 @@ impl Registry {
         &self,
         dataset: &DatasetName,
         read: &Registered,
-        run: &RunId,
-        state: RetiredState,
+        (run, state, list): (&RunId, RetiredState, Option<String>),
     ) -> Result<Registered, Failed> {
-        let retired = read.location.retired(state, Some(run), self.clock.now());
+        let next = Retired { list, ..Retired::new(state, Some(run), self.clock.now()) };
+        let retired = read.location.retired(next);
         let retired = retired.map_err(|why| {
             Failed::reject(Reason::SourceRetained, format!("the source of `{dataset}` cannot be retired: {why}"))
         })?;
         if retired == read.location {
             return Ok(read.clone());
         }
-        match self.store(dataset, retired, read.revision).await? {
-            Stored::Yes(retired) => Ok(retired),
-            Stored::Conflict(retired) => {
+        self.settled(dataset, self.store(dataset, retired, read.revision).await?).await
+    }
+
+    /// What is stored, also if only the answer to storing it was lost.
+    async fn settled(&self, dataset: &DatasetName, stored: Stored) -> Result<Registered, Failed> {
+        match stored {
+            Stored::Yes(registered) => Ok(registered),
+            Stored::Conflict(wanted) => {
                 let found = self.location(dataset).await?;
-                if found.location == retired { Ok(found) } else { Err(changed(dataset)) }
+                if found.location == wanted { Ok(found) } else { Err(changed(dataset)) }
             }
         }
     }

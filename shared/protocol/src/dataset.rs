@@ -1,10 +1,14 @@
 //! Where a dataset lies: its two places, and the [`Location`] that says which of them readers should use now.
 
+mod consumer;
 mod location;
+mod removal;
 
 use serde::{Deserialize, Serialize};
 
-pub use location::{Former, Hold, KEEP_FORMER, Location, NotRetirable, NotRollable, Retired, RetiredState};
+pub use consumer::{Consumer, Heard, Sighting, consumers, parse_consumer};
+pub use location::{Former, Hold, KEEP_FORMER, LOCATION_MAX_AGE, Location, NotRetirable, NotRollable, Retired, RetiredState};
+pub use removal::{Removal, RemovalList};
 
 /// A place in S3-compatible storage: all objects of `bucket` whose keys begin with `prefix` and a `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -149,6 +149,9 @@ reasons! {
     RolledBack "rolled-back"
         "The dataset was rolled back to its source after this run had cut it over, so a late repeat of the run must not cut over again."
         "Discard the dead letter. When the cause of the roll-back is gone, migrate the dataset again: that is a new run.";
+    NotRollable "not-rollable"
+        "The dataset cannot be rolled back: nothing was cut over, a run holds it, or its source is not kept any more."
+        "The message says which. `honk dataset rollback NAME --force` goes back also after the retention, if nothing was removed.";
     SourceRetained "source-retained"
         "The source cannot be retired: it is the active place, or it is kept a while longer."
         "`honk dataset location NAME` says until when it is kept. Retire it after that.";

@@ -115,8 +115,42 @@ Examples:
 pub(super) const DATASET_LOCATION: &str = "\
 Examples:
   honk dataset location my-dataset
+  honk dataset location my-dataset --watch -o json
   honk dataset location my-dataset --source s3://old/my-dataset --target s3://new/my-dataset
   honk dataset location d --source s3://old/d --target s3://new/d --target-endpoint https://s3.example.org";
+
+pub(super) const DATASET_ROLLBACK: &str = "\
+Examples:
+  honk dataset rollback my-dataset
+  honk dataset rollback my-dataset --no-wait
+  honk dataset rollback my-dataset --force -o json | jq .report";
+
+pub(super) const DATASET_RETIRE: &str = "\
+Examples:
+  honk dataset retire my-dataset
+  honk dataset retire my-dataset --dry-run
+  honk dataset retire my-dataset --dry-run -o json | jq -r .key
+  honk dataset retire my-dataset --remove";
+
+pub(super) const CONSUMER: &str = "\
+Examples:
+  honk consumer list my-dataset
+  honk consumer ack my-dataset --as report
+  honk consumer forget my-dataset --as old-report";
+
+pub(super) const CONSUMER_LIST: &str = "\
+Examples:
+  honk consumer list my-dataset
+  honk consumer list my-dataset -o json | jq -r '.[].consumer'";
+
+pub(super) const CONSUMER_ACK: &str = "\
+Examples:
+  honk consumer ack my-dataset --as report
+  honk consumer ack my-dataset --as component:default/report --epoch 2";
+
+pub(super) const CONSUMER_FORGET: &str = "\
+Examples:
+  honk consumer forget my-dataset --as old-report";
 
 pub(super) const MIGRATE: &str = "\
 Examples:

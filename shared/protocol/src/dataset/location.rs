@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{LocationSpec, Place, Side};
 use crate::name::RunId;
 
+/// How long an answer about a location may be kept while nobody holds it. Whoever asks writers to wait must wait at least as long itself.
+pub const LOCATION_MAX_AGE: Duration = Duration::from_secs(5);
+
 /// How many former answers a record remembers.
 pub const KEEP_FORMER: usize = 16;
 
@@ -88,6 +91,9 @@ pub struct Retired {
     /// The run that did it; none if a person did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// The name of the list of what is removed (`RemovalList`); none before anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
 }
 
 /// How far a source's retirement is. It only goes forward.
@@ -132,6 +138,13 @@ pub enum NotRetirable {
     /// Its retention is not over.
     #[error("the source is kept until {0}")]
     Retained(Timestamp),
+}
+
+impl Retired {
+    /// A source that is in `state` since `now`, made so by `run`.
+    pub fn new(state: RetiredState, run: Option<&RunId>, now: Timestamp) -> Self {
+        Self { state, since: now, run: run.cloned(), list: None }
+    }
 }
 
 impl Hold {
@@ -212,16 +225,16 @@ impl Location {
         Ok(Self { run: None, retain_until: None, ..self.flipped(Side::Source, now, true) })
     }
 
-    /// The location after its source went on to `state`, made so by `run`. Going to where it is, or back, changes nothing.
+    /// The location after its source went on to `next`. Going to where it is, or back, changes nothing.
     ///
     /// # Errors
     /// The source is in use, or is kept a while longer.
-    pub fn retired(&self, state: RetiredState, run: Option<&RunId>, now: Timestamp) -> Result<Self, NotRetirable> {
-        self.retirable(now)?;
-        if self.retired.as_ref().is_some_and(|retired| retired.state >= state) {
+    pub fn retired(&self, next: Retired) -> Result<Self, NotRetirable> {
+        self.retirable(next.since)?;
+        if self.retired.as_ref().is_some_and(|retired| retired.state >= next.state) {
             return Ok(self.clone());
         }
-        Ok(Self { retired: Some(Retired { state, since: now, run: run.cloned() }), ..self.clone() })
+        Ok(Self { retired: Some(next), ..self.clone() })
     }
 
     /// Whether the source may be retired at `now`, as far as the record knows: it does not know the consumers.

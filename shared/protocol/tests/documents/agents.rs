@@ -1,7 +1,7 @@
 //! The part of `docs/MESSAGES.md` that is for writers of agents: prose from `agents.md`, with what the contract says in place of its names,
 //! and the moves of a record as [`Run::apply`] makes them.
 
-use honk_protocol::dataset::{Location, LocationSpec, Place, S3Place, Side};
+use honk_protocol::dataset::{Location, LocationSpec, Place, S3Place};
 use honk_protocol::name::JobName;
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Effect, Failure, Fan, Fault, Fence, Run, RunEvent};
@@ -46,7 +46,8 @@ fn location(record: &Run) -> Location {
         Place::S3(S3Place { bucket: bucket.into(), prefix: "my-dataset".into(), endpoint: None, region: None })
     };
     let spec = LocationSpec { source: place("old"), target: place("new"), format: Some("parquet".into()) };
-    Location { spec, active: Side::Target, since: record.created_at, run: Some(record.id.clone()) }
+    let week = std::time::Duration::from_hours(7 * 24);
+    Location::registered(spec, record.created_at).cut_over(&record.id, record.created_at, Some(week))
 }
 
 /// Each of an agent's moves, as what it changes in the record.

@@ -59,7 +59,7 @@ fn a_hold_ends_by_itself_by_its_run_and_by_the_cut_over() {
 fn a_roll_back_is_refused_where_there_is_no_whole_source_to_go_back_to() {
     let moved = registered().cut_over(&run("1"), at(10), Some(DAY));
     let over = at(10 + 24 * 60 * 60);
-    let retired = |state| moved.retired(state, None, over).expect("may be retired");
+    let retired = |state| moved.retired(Retired::new(state, None, over)).expect("may be retired");
     let held = moved.held(&run("2"), at(100));
     for (location, now, force, expected) in [
         (&registered(), at(0), true, NotRollable::NothingCutOver),
@@ -88,12 +88,12 @@ fn a_roll_back_is_refused_where_there_is_no_whole_source_to_go_back_to() {
 fn a_source_is_retired_only_after_its_time_and_never_while_it_is_active() {
     let moved = registered().cut_over(&run("1"), at(10), Some(DAY));
     let over = at(10 + 24 * 60 * 60);
-    let deprecate = |location: &Location, now| location.retired(RetiredState::Deprecated, None, now);
+    let deprecate = |location: &Location, now| location.retired(Retired::new(RetiredState::Deprecated, None, now));
     assert_eq!(deprecate(&registered(), over), Err(NotRetirable::Active));
     assert_eq!(deprecate(&moved, at(11)), Err(NotRetirable::Retained(over)));
     let held = moved.held(&run("2"), Timestamp::MAX);
     assert!(matches!(deprecate(&held, over), Err(NotRetirable::Held(_))));
-    let removed = moved.retired(RetiredState::Removed, Some(&run("3")), over).expect("may be retired");
+    let removed = moved.retired(Retired::new(RetiredState::Removed, Some(&run("3")), over)).expect("may be retired");
     assert_eq!(deprecate(&removed, Timestamp::MAX), Ok(removed.clone()), "it only goes forward");
 }
 
@@ -147,7 +147,7 @@ fn moved(location: &Location, step: &Move, now: Timestamp) -> Location {
             location.cut_over(&number(*run), now, retain.map(|seconds| Duration::from_secs(seconds.into())))
         }
         Move::RollBack(force) => location.rolled_back(now, *force).unwrap_or_else(|_| location.clone()),
-        Move::Retire(state) => location.retired(*state, None, now).unwrap_or_else(|_| location.clone()),
+        Move::Retire(state) => location.retired(Retired::new(*state, None, now)).unwrap_or_else(|_| location.clone()),
     }
 }
 
