@@ -56,7 +56,6 @@ pub(crate) struct GlobalArguments {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 pub(crate) enum Command {
     /// Start the whole system on this machine
     #[command(after_help = examples::DEV)]

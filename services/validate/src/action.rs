@@ -8,7 +8,7 @@ use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
 use honk_storage::probe::{self, Abilities};
-use honk_storage::{Place, StorageError, Store, Stores, is_same_endpoint};
+use honk_storage::{Place, Store, Stores, is_same_endpoint};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
@@ -95,7 +95,7 @@ impl Validate {
             part_threshold: PART_THRESHOLD,
             first: options.most_sampled(),
         };
-        let walked = walk(&source.store, &source.prefix, interest).await.map_err(at_source)?;
+        let walked = walk(&source.store, &source.prefix, interest).await.map_err(|error| error.failed(Side::Source))?;
         checks::can_be_moved(&walked, &source.place, options.room)?;
         Ok(walked)
     }
@@ -113,7 +113,9 @@ impl Validate {
         let inside = is_same_endpoint(&source.place, &target.place);
         let sampled = dry_run(ends, walked, options, inside).await?;
         let schema = if options.schema {
-            schema::infer(&source.store, &source.prefix, &walked.first).await.map_err(at_source)?
+            schema::infer(&source.store, &source.prefix, &walked.first)
+                .await
+                .map_err(|error| error.failed(Side::Source))?
         } else {
             None
         };
@@ -137,10 +139,10 @@ impl Validate {
     async fn look_at_reading(&self, source: &End, walked: &Walked) -> Result<Abilities, Failed> {
         let Some(object) = walked.first.first() else { return Ok(Abilities::default()) };
         if let Some(known) = self.known_sources.of(&source.place) {
-            probe::probe_reading_briefly(&source.store, object).await.map_err(at_source)?;
+            probe::probe_reading_briefly(&source.store, object).await.map_err(|error| error.failed(Side::Source))?;
             return Ok(known);
         }
-        let found = probe::probe_reading(&source.store, object).await.map_err(at_source)?;
+        let found = probe::probe_reading(&source.store, object).await.map_err(|error| error.failed(Side::Source))?;
         self.known_sources.remember(&source.place, &found);
         Ok(found)
     }
@@ -149,7 +151,8 @@ impl Validate {
     async fn look_at_target(&self, target: &End, options: &Options) -> Result<Abilities, Failed> {
         let known = self.known_targets.of(&target.place);
         if options.probe == Probing::Full && known.is_none() {
-            let found = probe::probe(&target.store, &target.prefix).await.map_err(at_target)?;
+            let found =
+                probe::probe(&target.store, &target.prefix).await.map_err(|error| error.failed(Side::Target))?;
             // Said once for a bucket, not for each of its thousand datasets; the outputs have it for each.
             for shortcoming in checks::shortcomings(&found) {
                 tracing::warn!(bucket = target.place.bucket, "the target lacks {shortcoming}");
@@ -157,7 +160,8 @@ impl Validate {
             self.known_targets.remember(&target.place, &found);
             return Ok(found);
         }
-        let brief = probe::probe_briefly(&target.store, &target.prefix).await.map_err(at_target)?;
+        let brief =
+            probe::probe_briefly(&target.store, &target.prefix).await.map_err(|error| error.failed(Side::Target))?;
         Ok(known.filter(|_| options.probe == Probing::Full).unwrap_or(brief))
     }
 
@@ -193,14 +197,6 @@ async fn dry_run(
         }
     }
     sampled.map(Some)
-}
-
-fn at_source(error: StorageError) -> Failed {
-    error.failed(Side::Source)
-}
-
-fn at_target(error: StorageError) -> Failed {
-    error.failed(Side::Target)
 }
 
 /// What was looked for and not found.

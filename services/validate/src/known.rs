@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// For how long a finding is taken for granted: a night's datasets of one bucket are probed a few times, and a changed policy is
 /// noticed the same hour.
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 
 /// Buckets remembered at a time.
 const MOST: usize = 1_000;

@@ -59,9 +59,9 @@ pub async fn dry_run(ends: &Ends<'_>, objects: &[ObjectInfo], limits: SampleOpti
     let begin = Instant::now();
     let pieces = cut(objects, limits).into_iter().enumerate();
     let copies = pieces.map(|(number, (object, bytes))| ends.copy(number, object, bytes));
-    let mut copied = stream::iter(copies).buffer_unordered(AT_ONCE);
+    let mut ended = stream::iter(copies).buffer_unordered(AT_ONCE);
     let mut sampled = Sampled::default();
-    while let Some(bytes) = copied.next().await {
+    while let Some(bytes) = ended.next().await {
         if let Some(bytes) = bytes? {
             sampled.objects += 1;
             sampled.bytes += bytes;

@@ -79,28 +79,35 @@ fn format_of(key: &str) -> Option<Format> {
 
 /// Looks into the first of `objects` whose format is known. Nothing if there is none, or if it is not what its key says.
 pub async fn infer(store: &Store, prefix: &str, objects: &[ObjectInfo]) -> Result<Option<Schema>, StorageError> {
-    let known = objects.iter().filter(|object| object.size > 0);
-    let Some((object, format)) = known.filter_map(|object| Some((object, format_of(&object.key)?))).next() else {
+    let mut filled = objects.iter().filter(|object| object.size > 0);
+    let Some((object, format)) = filled.find_map(|object| Some((object, format_of(&object.key)?))) else {
         return Ok(None);
     };
     let found = match format {
         Format::Parquet => parquet_of(store, object).await?,
-        _ => {
-            let bytes = read(store, object, 0, object.size.min(SAMPLE)).await?;
-            let whole = bytes.len() as u64 == object.size;
-            let columns = match format {
-                Format::Csv => text::columns(&bytes, whole),
-                Format::Json => json::columns_of_array(&bytes),
-                _ => json::columns_of_lines(&bytes, whole),
-            };
-            columns.map(|columns| (columns, None))
-        }
+        Format::Csv | Format::Jsonl | Format::Json => text_of(store, object, format).await?,
     };
     let Some((mut columns, rows)) = found else { return Ok(None) };
     let more = columns.len().saturating_sub(MAX_COLUMNS);
     columns.truncate(MAX_COLUMNS);
     let object = object.key.strip_prefix(prefix).unwrap_or(&object.key).to_owned();
     Ok(Some(Schema { object, format, columns, more, rows }))
+}
+
+/// The columns that the beginning of a text shows.
+async fn text_of(
+    store: &Store,
+    object: &ObjectInfo,
+    format: Format,
+) -> Result<Option<(Vec<Column>, Option<u64>)>, StorageError> {
+    let bytes = read(store, object, 0, object.size.min(SAMPLE)).await?;
+    let whole = bytes.len() as u64 == object.size;
+    let columns = match format {
+        Format::Csv => text::columns(&bytes, whole),
+        Format::Json => json::columns_of_array(&bytes),
+        Format::Jsonl | Format::Parquet => json::columns_of_lines(&bytes, whole),
+    };
+    Ok(columns.map(|columns| (columns, None)))
 }
 
 async fn read(store: &Store, object: &ObjectInfo, start: u64, length: u64) -> Result<Vec<u8>, StorageError> {

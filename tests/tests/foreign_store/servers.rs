@@ -16,17 +16,17 @@ const KEYS: &str = "tester,secret of the tester";
 const DATA: &str = "data";
 
 /// A server of another make.
-pub struct Foreign {
+pub(crate) struct Foreign {
     /// What people call it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Where it listens.
-    pub url: String,
+    pub(crate) url: String,
     _process: Process,
     _folder: TempDir,
 }
 
 /// All of them; none, after a loud line, where they cannot be had.
-pub async fn start() -> Vec<Foreign> {
+pub(crate) async fn start() -> Vec<Foreign> {
     let Some(programs) = python("foreign-stores", &PACKAGES) else { return Vec::new() };
     let moto = ["-H", "127.0.0.1", "-p", "0"];
     let rclone = ["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", KEYS, DATA];

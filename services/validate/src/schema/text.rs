@@ -83,7 +83,7 @@ pub(super) fn columns(bytes: &[u8], whole: bool) -> Option<Vec<Column>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = if whole { bytes } else { &bytes[..=bytes.iter().rposition(|byte| *byte == b'\n')?] };
     let header = bytes.split(|byte| *byte == b'\n').next()?;
-    let delimiter = DELIMITERS.into_iter().rev().max_by_key(|one| header.iter().filter(|byte| *byte == one).count())?;
+    let delimiter = DELIMITERS.into_iter().rev().max_by_key(|one| header.split(|byte| byte == one).count())?;
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
     let names: Vec<String> = reader.headers().ok()?.iter().map(str::to_owned).collect();
     if names.iter().all(String::is_empty) {
