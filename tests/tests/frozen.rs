@@ -47,6 +47,6 @@ async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     let after = harness.runs().await.remove(&run).unwrap();
     assert_eq!(after, record, "the record did not move any more");
     harness.assert_migrated(&dataset, &run).await;
-    assert_eq!((harness.location_writes().await, harness.notices().await), (2, 1), "one cut-over, one notice");
+    assert_eq!((harness.cut_overs().await, harness.notices().await), (1, 1), "one cut-over, one notice");
     harness.finish().await;
 }

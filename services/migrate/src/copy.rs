@@ -42,8 +42,8 @@ pub use span::KeyRange;
 pub use tally::{Keys, Means, NAMED_KEYS, Tally, Work};
 
 pub(crate) use engine::Engine;
-pub(crate) use kept::Kept;
 use journal::Journal;
+pub(crate) use kept::Kept;
 use pass::Pass;
 pub(crate) use proofs::Proofs;
 

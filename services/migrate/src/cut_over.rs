@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use honk_agent::registry::Registered;
 use honk_protocol::dataset::Location;
-use honk_protocol::evidence::{
-    Evidence, EvidenceMeans, EvidenceSide, Late, OUTPUT, RoundKind,
-};
+use honk_protocol::evidence::{Evidence, EvidenceMeans, EvidenceSide, Late, OUTPUT, RoundKind};
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
 use honk_storage::listing::SetDigest;
@@ -43,7 +41,8 @@ impl Migration<'_> {
         let mut read = read.clone();
         loop {
             let begin = Instant::now();
-            let until = self.action.clock.now() + SignedDuration::try_from(self.with.cut_over.max_hold).unwrap_or(SignedDuration::MAX);
+            let until = self.action.clock.now()
+                + SignedDuration::try_from(self.with.cut_over.max_hold).unwrap_or(SignedDuration::MAX);
             let held = registry.hold(dataset, &read, run, until).await?;
             match self.last_rounds(kept, begin).await {
                 Ok(Some(done)) => return self.flip(engine, &held, done, (entry, kept)).await,

@@ -133,7 +133,8 @@ impl<'a> Migration<'a> {
             return Ok((entry, kept, tally));
         }
         let looked = engine.go_over(all, Pass::Begin).await;
-        let mut tally = looked.and_then(|tally| refuse_conflicts(&tally).map(|()| tally)).map_err(|e| self.failed(&e))?;
+        let mut tally =
+            looked.and_then(|tally| refuse_conflicts(&tally).map(|()| tally)).map_err(|e| self.failed(&e))?;
         let kept = Kept::new(std::mem::take(&mut tally.kept));
         let entry = self.action.book.begin(self.job, &kept).await?;
         Ok((entry, kept, tally))
@@ -208,7 +209,9 @@ impl<'a> Migration<'a> {
         let counts: Vec<String> = rounds.iter().map(|round| changes(round).to_string()).collect();
         let message = format!(
             "after {} rounds the source still changes too fast to cut over within {:?}; changes in each: {}",
-            rounds.len(), self.with.cut_over.max_hold, counts.join(", ")
+            rounds.len(),
+            self.with.cut_over.max_hold,
+            counts.join(", ")
         );
         Err(Failed::retry(Reason::NotConverging, message))
     }

@@ -98,18 +98,15 @@ impl Window {
     pub fn opens_in(&self, now: Timestamp) -> Option<Duration> {
         let here = now.to_zoned(self.zone.clone());
         let time = here.time();
-        let open = if self.from < self.to {
-            self.from <= time && time < self.to
-        } else {
-            self.from <= time || time < self.to
-        };
+        let open =
+            if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to };
         if open {
             return None;
         }
         let today = here.date().to_datetime(self.from).to_zoned(self.zone.clone()).ok();
-        let next = today.filter(|opens| *opens > here).or_else(|| {
-            here.date().tomorrow().ok()?.to_datetime(self.from).to_zoned(self.zone.clone()).ok()
-        });
+        let next = today
+            .filter(|opens| *opens > here)
+            .or_else(|| here.date().tomorrow().ok()?.to_datetime(self.from).to_zoned(self.zone.clone()).ok());
         let wait = next.map_or(SignedDuration::from_hours(1), |opens| opens.timestamp().duration_since(now));
         Some(Duration::try_from(wait).unwrap_or_default())
     }
@@ -140,7 +137,8 @@ mod tests {
         .unwrap();
         assert_eq!((with.existing, with.verify, with.chunk.objects), (Existing::Skip, Verify::Full, 10));
         assert_eq!((with.retain, with.cut_over.max_hold), (Some(Duration::from_hours(168)), Duration::from_secs(30)));
-        for wrong in [json!({ "exsting": "skip" }), json!({ "cut_over": { "window": "late" } }), json!({ "retain": 7 })] {
+        for wrong in [json!({ "exsting": "skip" }), json!({ "cut_over": { "window": "late" } }), json!({ "retain": 7 })]
+        {
             assert!(serde_json::from_value::<With>(wrong.clone()).is_err(), "{wrong}");
         }
     }
@@ -155,6 +153,10 @@ mod tests {
         let lunch = Window::parse("12:00-13:00 Europe/Berlin").unwrap();
         assert_eq!(lunch.opens_in(at("2026-11-21T11:30:00Z")), None);
         assert_eq!(lunch.opens_in(at("2026-11-21T12:00:00Z")), Some(Duration::from_hours(23)));
-        assert!(["", "22:00", "22:00-22:00", "25:00-26:00", "22:00-06:00 Nowhere/Land"].iter().all(|text| Window::parse(text).is_none()));
+        assert!(
+            ["", "22:00", "22:00-22:00", "25:00-26:00", "22:00-06:00 Nowhere/Land"]
+                .iter()
+                .all(|text| Window::parse(text).is_none())
+        );
     }
 }

@@ -154,7 +154,10 @@ async fn parts_share_the_work_and_the_join_proves_the_whole() {
     assert_eq!((location.active, location.epoch, location.hold), (Side::Target, 2, None));
     assert_eq!(world.count(&source).await, world.count(&target).await);
     let evidence = &outputs["evidence"];
-    assert_eq!((&evidence["source"]["objects"], &evidence["source"]["digest"]), (&json!(25), &evidence["target"]["digest"]));
+    assert_eq!(
+        (&evidence["source"]["objects"], &evidence["source"]["digest"]),
+        (&json!(25), &evidence["target"]["digest"])
+    );
     let rounds = evidence["rounds"].as_array().unwrap();
     let figures = |round: &Value| (round["parts"].clone(), round["copied"].clone(), round["removed"].clone());
     assert_eq!(figures(&rounds[0]), (json!(3), json!(25), json!(0)));
@@ -229,7 +232,10 @@ async fn outside_of_its_window_a_cut_over_waits_without_counting_attempts() {
     world.clock.set("2026-11-21T12:00:00Z".parse().unwrap());
     let course = Course::new(&world, "sales", &json!({ "cut_over": { "window": "22:00-06:00" } }));
     let failed = migrate(&world).attempt(&course.context).await.unwrap_err();
-    assert_eq!((failed.reason, failed.again), (Reason::OutsideWindow, Again::NotBefore(std::time::Duration::from_hours(10))));
+    assert_eq!(
+        (failed.reason, failed.again),
+        (Reason::OutsideWindow, Again::NotBefore(std::time::Duration::from_hours(10)))
+    );
     assert_eq!((world.count(&target).await.0, world.location("sales").await.active), (2, Side::Source));
     world.clock.set("2026-11-21T22:00:00Z".parse().unwrap());
     course.finish().await;

@@ -2,8 +2,8 @@
 //! message: settling is the runtime's work.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use honk_protocol::name::{DatasetName, JobName};

@@ -7,7 +7,9 @@ mod removal;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::{Consumer, Heard, Sighting, consumers, parse_consumer};
-pub use location::{Former, Hold, KEEP_FORMER, LOCATION_MAX_AGE, Location, NotRetirable, NotRollable, Retired, RetiredState};
+pub use location::{
+    Former, Hold, KEEP_FORMER, LOCATION_MAX_AGE, Location, NotRetirable, NotRollable, Retired, RetiredState,
+};
 pub use removal::{Removal, RemovalList};
 
 /// A place in S3-compatible storage: all objects of `bucket` whose keys begin with `prefix` and a `/`.

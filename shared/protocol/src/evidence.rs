@@ -127,15 +127,19 @@ impl Evidence {
         );
         text.push_str("| | place | objects | bytes | digest |\n|---|---|---|---|---|\n");
         for (name, side) in [("source", &self.source), ("target", &self.target)] {
-            put(&mut text, format_args!(
-                "| {name} | `{}` | {} | {} | `{}` |\n", side.place, side.objects, side.bytes, side.digest
-            ));
+            put(
+                &mut text,
+                format_args!("| {name} | `{}` | {} | {} | `{}` |\n", side.place, side.objects, side.bytes, side.digest),
+            );
         }
         let EvidenceMeans { etag, checksum, size, read_back } = self.means;
-        put(&mut text, format_args!(
-            "\nThe target's listing, by its own ETags, has the digest `{}`.\n\nProved equal (`verify: {}`): {etag} by ETag, {checksum} by checksum, {size} by size alone; {read_back} of them were also read back.\n\n",
-            self.listing, self.verify
-        ));
+        put(
+            &mut text,
+            format_args!(
+                "\nThe target's listing, by its own ETags, has the digest `{}`.\n\nProved equal (`verify: {}`): {etag} by ETag, {checksum} by checksum, {size} by size alone; {read_back} of them were also read back.\n\n",
+                self.listing, self.verify
+            ),
+        );
         text.push_str("| round | parts | copied | bytes | removed | unsettled | ms |\n|---|---|---|---|---|---|---|\n");
         for round in &self.rounds {
             let kind = match round.kind {
@@ -144,19 +148,30 @@ impl Evidence {
                 RoundKind::Aborted => "hold, aborted",
             };
             let Round { parts, copied, bytes, removed, unsettled, took_ms, .. } = round;
-            put(&mut text, format_args!("| {kind} | {parts} | {copied} | {bytes} | {removed} | {unsettled} | {took_ms} |\n"));
+            put(
+                &mut text,
+                format_args!("| {kind} | {parts} | {copied} | {bytes} | {removed} | {unsettled} | {took_ms} |\n"),
+            );
         }
         put(&mut text, format_args!("\nWriters were asked to wait for {} ms.\n", self.held_ms));
         if self.foreign > 0 {
-            put(&mut text, format_args!("{} objects at the target are not the migration's and were left alone.\n", self.foreign));
+            put(
+                &mut text,
+                format_args!("{} objects at the target are not the migration's and were left alone.\n", self.foreign),
+            );
         }
         if self.skipped > 0 {
             put(&mut text, format_args!("{} objects were not migrated: the target keeps its own.\n", self.skipped));
         }
         match &self.late {
-            Some(late) if late.objects > 0 => put(&mut text, format_args!(
-                "**{} objects were written to the source too late, and are not at the target**: {}\n", late.objects, late.first.join(", ")
-            )),
+            Some(late) if late.objects > 0 => put(
+                &mut text,
+                format_args!(
+                    "**{} objects were written to the source too late, and are not at the target**: {}\n",
+                    late.objects,
+                    late.first.join(", ")
+                ),
+            ),
             Some(_) => text.push_str("Nothing was written to the source after the last comparison.\n"),
             None => {}
         }
@@ -177,7 +192,8 @@ mod tests {
     fn people_read_what_was_proved_and_what_came_too_late() {
         let place: Place = serde_json::from_str(r#"{"s3":{"bucket":"old"}}"#).expect("a place");
         let side = EvidenceSide { place, objects: 2, bytes: 9, digest: "ab".into() };
-        let round = Round { kind: RoundKind::Hold, parts: 1, copied: 2, bytes: 9, removed: 0, unsettled: 0, took_ms: 5 };
+        let round =
+            Round { kind: RoundKind::Hold, parts: 1, copied: 2, bytes: 9, removed: 0, unsettled: 0, took_ms: 5 };
         let evidence = Evidence {
             dataset: "sales".parse().expect("a name"),
             run: RunId::of_event("test", "1"),
@@ -195,7 +211,15 @@ mod tests {
             late: Some(Late { objects: 1, first: vec!["a.csv".into()] }),
         };
         let text = evidence.to_markdown();
-        for part in ["sales", "epoch 2", "| source | `s3://old` | 2 | 9 | `ab` |", "| hold | 1 | 2 | 9 |", "7 ms", "too late", "a.csv"] {
+        for part in [
+            "sales",
+            "epoch 2",
+            "| source | `s3://old` | 2 | 9 | `ab` |",
+            "| hold | 1 | 2 | 9 |",
+            "7 ms",
+            "too late",
+            "a.csv",
+        ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         let json = serde_json::to_string(&evidence).expect("serialises");

@@ -283,7 +283,12 @@ impl Topology {
             object_stores: vec![
                 object_store(BUNDLES, "Files that workflows were registered with, by hash", None, settings),
                 object_store(PLANS, "What migrations have planned, by run and job", Some(KEEP_JOURNAL), settings),
-                object_store(LISTS, "What retirements remove, listed before they do, by hash", Some(KEEP_LISTS), settings),
+                object_store(
+                    LISTS,
+                    "What retirements remove, listed before they do, by hash",
+                    Some(KEEP_LISTS),
+                    settings,
+                ),
             ],
         }
     }

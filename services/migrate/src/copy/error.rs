@@ -37,7 +37,9 @@ pub enum CopyError {
     #[error("there is no object at the source any more; what was copied before stays at the target")]
     SourceEmptied,
     /// There are more objects at the target that are not the migration's than can be remembered.
-    #[error("more than {MOST_KEPT} objects that are not the source's lie under the target's prefix in {bucket:?} - migrate into a folder of its own")]
+    #[error(
+        "more than {MOST_KEPT} objects that are not the source's lie under the target's prefix in {bucket:?} - migrate into a folder of its own"
+    )]
     Crowded {
         /// The target's bucket.
         bucket: String,

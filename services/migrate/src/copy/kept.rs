@@ -32,7 +32,8 @@ impl Kept {
     /// Those within a range.
     pub(crate) fn within(&self, range: &KeyRange) -> Self {
         let is_within = |name: &&String| {
-            range.after.as_ref().is_none_or(|after| *name > after) && range.until.as_ref().is_none_or(|until| *name <= until)
+            range.after.as_ref().is_none_or(|after| *name > after)
+                && range.until.as_ref().is_none_or(|until| *name <= until)
         };
         Self(self.0.iter().filter(is_within).cloned().collect())
     }

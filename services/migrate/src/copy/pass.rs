@@ -10,17 +10,17 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use honk_storage::PageCursor;
 
 use super::chunk::Cutter;
-use super::sameness::Sameness;
 use super::engine::Engine;
 use super::error::CopyError;
+use super::is_source_change;
 use super::join::Pair;
 use super::kept::{Kept, MOST_KEPT};
 use super::policy::Existing;
 use super::proofs::Fact;
 use super::refused::{Refusal, Refused};
+use super::sameness::Sameness;
 use super::span::{KeyRange, Span, walk};
 use super::tally::{Finding, Tally, Work};
-use super::is_source_change;
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug)]
@@ -77,12 +77,10 @@ impl Engine<'_> {
         let mut failure = None;
         {
             let pairs = self.pairs(span.after());
-            let admitted = pairs.take_while(|pair| {
-                std::future::ready(pair.as_ref().map_or(true, |pair| span.admits(&pair.key)))
-            });
-            let settled = admitted
-                .take_until(self.cancel.clone().cancelled_owned())
-                .map(|pair| self.settle(pair, pass));
+            let admitted =
+                pairs.take_while(|pair| std::future::ready(pair.as_ref().map_or(true, |pair| span.admits(&pair.key))));
+            let settled =
+                admitted.take_until(self.cancel.clone().cancelled_owned()).map(|pair| self.settle(pair, pass));
             // Work is cut up in the order of the keys; where it is done, nobody waits for the object before.
             let at_a_time = self.settings.objects_in_flight.max(1);
             let mut settled = match pass {

@@ -100,7 +100,12 @@ fn edges(record: &Run) -> String {
         (
             "The attempt found its work too large for one agent. Its parts are items, each the same job for another share of the work; when all have succeeded, what they left is put into the memo as `parts`, and the job is dispatched once more.",
             record,
-            RunEvent::Split { job: job.clone(), fence: first, fan: Fan { fail_fast: false, rejoins: true, ..fan }, memo: memo.clone() },
+            RunEvent::Split {
+                job: job.clone(),
+                fence: first,
+                fan: Fan { fail_fast: false, rejoins: true, ..fan },
+                memo: memo.clone(),
+            },
         ),
         (
             "The attempt has done what it may do before a person says that the run shall go on.",

@@ -126,8 +126,12 @@ fn event(run: &Run, numbers: &mut Numbers, now: Timestamp) -> RunEvent {
         7 => RunEvent::Skipped { job, fence },
         8 | 9 if job.item_number().is_none() => {
             let max_parallel = numbers.one_in(2).then_some(2);
-            let fan =
-                Fan { items: u32::try_from(numbers.below(4)).unwrap_or(0), max_parallel, fail_fast: numbers.one_in(2), rejoins: false };
+            let fan = Fan {
+                items: u32::try_from(numbers.below(4)).unwrap_or(0),
+                max_parallel,
+                fail_fast: numbers.one_in(2),
+                rejoins: false,
+            };
             RunEvent::FannedOut { job, fence, fan }
         }
         _ => RunEvent::Completed { job, fence, outputs: outputs(numbers) },

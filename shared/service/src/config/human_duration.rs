@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
 use jiff::fmt::friendly::SpanPrinter;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 

@@ -146,7 +146,11 @@ fn attempt_event(word: &str, fence: Fence) -> RunEvent {
         "retrying" => RunEvent::Retrying { job, fence, failure: failure(Fault::Error), counts: true },
         "completed" => RunEvent::Completed { job, fence, outputs: Outputs::new() },
         "skipped" => RunEvent::Skipped { job, fence },
-        "fanned" => RunEvent::FannedOut { job, fence, fan: Fan { items: 2, max_parallel: Some(1), fail_fast: true, rejoins: false } },
+        "fanned" => RunEvent::FannedOut {
+            job,
+            fence,
+            fan: Fan { items: 2, max_parallel: Some(1), fail_fast: true, rejoins: false },
+        },
         "split" => {
             let fan = Fan { items: 2, max_parallel: None, fail_fast: false, rejoins: true };
             RunEvent::Split { job, fence, fan, memo: Outputs::new() }
