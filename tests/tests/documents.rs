@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The documents that name paths of this repository; every page of decisions is one too.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/MESSAGES.md",
     "docs/STORES.md",
     "docs/VALIDATE.md",
+    "docs/MIGRATE.md",
     "docs/WORKFLOWS.md",
     "deploy/README.md",
 ];

@@ -63,7 +63,7 @@ async fn fill(store: &Store) {
         let store = store.clone();
         async move { store.put_small(&key(number), text(number, 0), &Attributes::default()).await.unwrap() }
     });
-    stream::iter(puts).buffer_unordered(32).collect::<Vec<()>>().await;
+    stream::iter(puts).buffer_unordered(32).collect::<Vec<_>>().await;
 }
 
 /// Writes to wherever the location says, and waits while somebody holds it; ends when the target is active.

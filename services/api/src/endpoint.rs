@@ -12,6 +12,7 @@ mod list_runs;
 mod list_workflows;
 mod metadata;
 mod pause_workflow;
+mod plan_dataset;
 mod post_event;
 mod put_location;
 mod register_workflow;
@@ -67,6 +68,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/datasets/{name}/consumers/{consumer}", delete(consumers::forget))
         .route("/api/datasets/{name}/consumers/{consumer}/ack", post(consumers::acknowledge))
         .route("/api/datasets/{name}/rollback", post(rollback_dataset::handle))
+        .route("/api/datasets/{name}/plan", post(plan_dataset::handle))
         .route("/api/datasets/{name}/retire", post(retire_dataset::handle))
         .route("/api/lists/{name}", get(show_list::handle))
         .route(

@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// Look at who reads a dataset, and say who has moved
     #[command(subcommand, after_help = examples::CONSUMER)]
     Consumer(ConsumerCommand),
+    /// Say what a migration of a dataset would do, without moving a byte
+    #[command(after_help = examples::PLAN)]
+    Plan(PlanArguments),
     /// Migrate datasets
     #[command(after_help = examples::MIGRATE)]
     Migrate(MigrateArguments),
@@ -210,6 +213,12 @@ pub(crate) enum RunCommand {
         #[command(flatten)]
         selection: LogArguments,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// The dataset
+    pub(crate) name: DatasetName,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod files;
 mod lint;
 mod logs;
 mod migrate;
+mod plan;
 mod provision;
 mod register;
 mod run;
@@ -63,6 +64,7 @@ async fn dispatch(Arguments { global, command }: Arguments, output: &Output) -> 
         Command::Catalog(command) => catalog::run(&command, &api(&global)?, output).await,
         Command::Dataset(command) => dataset::run(command, &api(&global)?, output).await,
         Command::Consumer(command) => consumer::run(command, &api(&global)?, output).await,
+        Command::Plan(arguments) => plan::run(arguments, &api(&global)?, output).await,
         Command::Migrate(arguments) => migrate::run(arguments, &api(&global)?, output).await,
         Command::Run(command) => run::run(command, &api(&global)?, output).await,
         Command::Dlq(command) => dlq::run(command, &api(&global)?, output).await,

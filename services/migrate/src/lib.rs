@@ -1,8 +1,7 @@
 //! Moves the bytes: copy, verify, cut over.
 //!
 //! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it: `migration` is its
-//! course, `cut_over` its end, [`book`] its memory.
-//! What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
+//! course, `cut_over` its end, [`book`] its memory. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
 
 pub mod action;
 pub mod book;
@@ -12,6 +11,7 @@ mod cut_over;
 pub mod fault;
 pub mod metrics;
 mod migration;
+pub mod plan;
 pub mod retire;
 pub mod rollback;
 pub mod share;
@@ -33,6 +33,7 @@ use crate::action::Migrate;
 use crate::book::Book;
 use crate::config::MigrateConfig;
 use crate::metrics::MigrateMetrics;
+use crate::plan::Planning;
 use crate::retire::Retire;
 use crate::rollback::Rollback;
 use crate::share::Keeper;
@@ -44,9 +45,10 @@ pub const POOL: &str = "migrate";
 pub fn actions(migrate: Migrate, after: After) -> Vec<Arc<dyn Action>> {
     let After { bus, clock } = after;
     let (registry, stores) = (migrate.registry.clone(), migrate.stores.clone());
+    let planning = Planning { registry: registry.clone(), stores: stores.clone(), settings: migrate.settings.clone() };
     let rollback = Rollback { registry: registry.clone(), stores: stores.clone(), bus: bus.clone() };
     let retire = Retire { registry, stores, bus, clock };
-    vec![Arc::new(migrate), Arc::new(rollback), Arc::new(retire)]
+    vec![Arc::new(migrate), Arc::new(planning), Arc::new(rollback), Arc::new(retire)]
 }
 
 /// What the actions that come after a migration work with beside what it does.

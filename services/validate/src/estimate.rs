@@ -9,8 +9,8 @@ use crate::sample::Sampled;
 /// Keys of a listing's page.
 const PAGE: u64 = 1_000;
 
-/// Listings of a migration: one to copy, one to prove.
-const LISTINGS: u64 = 2;
+/// Listings of a migration: one to look, one to copy, one to prove, and one to see whether anybody came too late.
+const LISTINGS: u64 = 4;
 
 const MIB: u64 = 1 << 20;
 

@@ -167,7 +167,7 @@ async fn what_is_found_is_an_output_for_people_and_later_jobs() {
     assert_eq!(outputs["schema"], schema);
     assert_eq!((&outputs["sample"]["objects"], &outputs["sample"]["bytes"]), (&json!(2), &json!(28)));
     let estimate = &outputs["estimate"];
-    assert_eq!(estimate["requests"], json!({ "list": 4, "read": 0, "write": 2 }), "one store copies by itself");
+    assert_eq!(estimate["requests"], json!({ "list": 8, "read": 0, "write": 2 }), "one store copies by itself");
     assert_eq!((&estimate["cost"], estimate["seconds"].is_u64()), (&json!("0.000000"), true));
     assert!(all_keys(&world, &target).await.is_empty());
 }

@@ -16,6 +16,9 @@ use crate::upload::Upload;
 /// Reports what a roll-back leaves behind.
 pub(super) const ROLLBACK: &str = include_str!("../../../../workflows/rollback-dataset.yml");
 
+/// Says what a migration would do.
+pub(super) const PLAN: &str = include_str!("../../../../workflows/plan-dataset.yml");
+
 /// Lists, marks or removes a source.
 pub(super) const RETIRE: &str = include_str!("../../../../workflows/retire-dataset.yml");
 
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_shipped_can_be_registered() {
-        for (text, name) in [(ROLLBACK, "rollback-dataset"), (RETIRE, "retire-dataset")] {
+        for (text, name) in [(ROLLBACK, "rollback-dataset"), (RETIRE, "retire-dataset"), (PLAN, "plan-dataset")] {
             assert_eq!(honk_workflow::parse(text).unwrap().workflow.name.as_str(), name);
         }
     }

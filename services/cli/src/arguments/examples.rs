@@ -200,6 +200,11 @@ Examples:
   honk run retry r0123456789abcdef0123
   honk run retry r0123456789abcdef0123 --failed-only";
 
+pub(super) const PLAN: &str = "\
+Examples:
+  honk plan sales
+  honk plan sales -o json";
+
 pub(super) const RUN_EVIDENCE: &str = "\
 Examples:
   honk run evidence r0123456789abcdef0123

@@ -1,6 +1,6 @@
 //! `honk dataset`: the catalog's datasets, where they lie, and what comes after a migration.
 
-mod after;
+pub(super) mod after;
 
 use honk_api::wire::{DatasetPage, DatasetQuery, DatasetView, LocationView};
 use honk_protocol::dataset::{LocationSpec, Place, S3Place};

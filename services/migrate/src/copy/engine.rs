@@ -1,8 +1,8 @@
 //! What all passes share: the two ends, the limits, what is known so far; and how one object is copied, whatever becomes of it meanwhile.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use honk_storage::{Etag, ObjectInfo, Place, StorageError, Store, Stores, is_same_endpoint, overlap};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::journal::{self, Journal};
 use super::patience::Patience;
 use super::progress::Progress;
 use super::proofs::{Fact, Proofs};
-use super::refused::HOPELESS;
+use super::refused::{Refusal, Refused};
 use super::settings::CopySettings;
 use super::{CopyPlan, is_source_change};
 
@@ -50,7 +50,7 @@ pub(crate) struct Engine<'p> {
 #[derive(Debug, Default)]
 struct Counts {
     copied: AtomicU64,
-    refused: AtomicU64,
+    refused: Mutex<Option<Refused>>,
 }
 
 impl<'p> Engine<'p> {
@@ -104,10 +104,12 @@ impl<'p> Engine<'p> {
         self.counts.copied.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a refused object; if so many were and none was copied that something else must be wrong, says how many.
-    pub(super) fn refused_in_vain(&self) -> Option<u64> {
-        let refused = self.counts.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        (refused >= HOPELESS && self.counts.copied.load(Ordering::Relaxed) == 0).then_some(refused)
+    /// Notes a refused object; if so many were and none was copied that something else must be wrong, gives all of them back.
+    pub(super) fn refused_in_vain(&self, key: &str, why: Refusal, error: &StorageError) -> Option<Refused> {
+        let mut refused = self.counts.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        Refused::add(&mut refused, key.to_owned(), why, error);
+        let copied = self.counts.copied.load(Ordering::Relaxed);
+        refused.as_ref().filter(|all| all.is_hopeless(copied)).cloned().map(Refused::given_up)
     }
 
     /// Copies the listed version, or once the one that replaced it.

@@ -17,7 +17,7 @@ use super::join::Pair;
 use super::kept::{Kept, MOST_KEPT};
 use super::policy::Existing;
 use super::proofs::Fact;
-use super::refused::{Refusal, Refused};
+use super::refused::Refusal;
 use super::sameness::Sameness;
 use super::span::{KeyRange, Span, walk};
 use super::tally::{Finding, Tally, Work};
@@ -52,7 +52,7 @@ impl Engine<'_> {
         let has_beyond = |key| self.has_beyond(key);
         if matches!(pass, Pass::Sync(_)) {
             // What somebody removes by mistake is not removed at the target too, if it is everything.
-            if !self.has_beyond(String::new()).await? {
+            if !self.has_any().await? {
                 return Err(CopyError::SourceEmptied);
             }
             self.progress.begin_pass();
@@ -204,10 +204,24 @@ impl Engine<'_> {
         };
         let Some(why) = Refusal::of(&error) else { return Err(error.into()) };
         tracing::warn!(%error, "an object is refused");
-        match self.refused_in_vain() {
+        match self.refused_in_vain(key, why, &error) {
             None => Ok(Finding::Refused(why, error)),
-            Some(objects) => Err(CopyError::Refused(Refused::last(key.to_owned(), why, &error, objects))),
+            Some(all) => Err(CopyError::Refused(all)),
         }
+    }
+
+    /// Whether anything is at the source.
+    async fn has_any(&self) -> Result<bool, CopyError> {
+        let mut cursor = PageCursor::Start;
+        while cursor != PageCursor::End {
+            let (store, prefix) = (&self.source.store, &self.source.prefix);
+            let page = self.retrying(|| store.list_page(prefix, self.settings.page_size, &cursor)).await?;
+            if !page.0.is_empty() {
+                return Ok(true);
+            }
+            cursor = page.1;
+        }
+        Ok(false)
     }
 
     /// Whether the source has a key greater than `key`.

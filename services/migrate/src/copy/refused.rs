@@ -9,7 +9,7 @@ use honk_storage::{ErrorKind, StorageError};
 const NAMED: usize = 10;
 
 /// When this many were refused and none was served, it is not about single objects.
-pub(super) const HOPELESS: u64 = 100;
+const HOPELESS: u64 = 100;
 
 /// Operations that fail on a source object, be it through its copy.
 const READING: [&str; 6] = ["read", "describe", "describe the parts of", "read the tags of", "copy to", "copy part to"];
@@ -84,14 +84,13 @@ impl Refused {
         }
     }
 
-    /// One object, after which nothing more is tried.
-    pub(super) fn last(key: String, why: Refusal, error: &StorageError, objects: u64) -> Self {
-        let refused = Self { why, objects, keys: vec![key], said: error.to_string(), rest_copied: true };
-        refused.given_up()
+    /// Whether going on would only be refused again.
+    pub(super) fn is_hopeless(&self, served: u64) -> bool {
+        served == 0 && self.objects >= HOPELESS
     }
 
     /// The same, of a copy that was ended early.
-    fn given_up(self) -> Self {
+    pub(super) fn given_up(self) -> Self {
         Self { rest_copied: false, ..self }
     }
 }

@@ -69,8 +69,9 @@ fn inputs(with: &Entry, report: &mut Report) -> BTreeMap<String, Value> {
 }
 
 /// Honk's own actions, by their names without `honk/`, and the pool whose agents bring each.
-const OWN_ACTIONS: [(&str, &str); 5] = [
+const OWN_ACTIONS: [(&str, &str); 6] = [
     ("validate", "validate"),
+    ("plan", "migrate"),
     ("migrate", "migrate"),
     ("rollback", "migrate"),
     ("retire", "migrate"),

@@ -85,7 +85,7 @@ async fn print_list(list: &str, api: &Api, output: &Output) -> Result<(), CliErr
 }
 
 /// Follows the run to its end.
-async fn wait(name: &DatasetName, run: &RunId, api: &Api, output: &Output) -> Result<RunView, CliError> {
+pub(crate) async fn wait(name: &DatasetName, run: &RunId, api: &Api, output: &Output) -> Result<RunView, CliError> {
     let mut follower = Follower::new(output, name.as_str());
     let finished = follow(api, run, Absent::IsEarly, |update| {
         for line in follower.update(update) {
