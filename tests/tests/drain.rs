@@ -11,7 +11,7 @@ name: migrate-dataset
 on: dataset_onboard
 retry_count: 0
 jobs:
-  validate: {steps: [{uses: honk/validate}]}
+  validate: {steps: [{uses: honk/validate, with: {probe: brief, schema: false}}]}
   migrate: {needs: [validate], steps: [{uses: honk/migrate}]}
 ";
 

@@ -84,7 +84,7 @@ fn share<'m>(migration: &'m mut Migration<'_>, read: &'m Registered) -> BoxFutur
     Box::pin(async move {
         match migration.job.part() {
             Some(part) => migration.part(part).await.map(Worked::Done),
-            None => migration.bring_over(read).await,
+            None => Box::pin(migration.bring_over(read)).await,
         }
     })
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::book::{Entry, Proved};
 use crate::copy::pass::Pass;
 use crate::copy::{Engine, Kept, KeyRange, Tally};
-use crate::migration::{Migration, object};
+use crate::migration::{Migration, object, round};
 
 /// What was compared while writers waited.
 struct Held {
@@ -74,7 +74,7 @@ impl Migration<'_> {
     async fn last_rounds(&mut self, kept: &Kept, begin: Instant) -> Result<Option<Held>, Failed> {
         let mut drained = false;
         loop {
-            let round = Instant::now();
+            let round_began = Instant::now();
             let cancel = self.job.cancelled.child_token();
             let engine = self.engine(cancel.clone()).await?;
             let left = self.with.cut_over.max_hold.saturating_sub(begin.elapsed());
@@ -88,12 +88,12 @@ impl Migration<'_> {
                 }
             };
             if !in_time && !self.job.cancelled.is_cancelled() {
-                self.memo.rounds.push(self.round(RoundKind::Aborted, &tally.unwrap_or_default(), round));
+                self.memo.rounds.push(round(RoundKind::Aborted, &tally.unwrap_or_default(), round_began));
                 return Ok(None);
             }
             let tally = self.checked(tally)?;
             self.see(&tally);
-            self.memo.rounds.push(self.round(RoundKind::Hold, &tally, round));
+            self.memo.rounds.push(round(RoundKind::Hold, &tally, round_began));
             if self.is_written && !drained {
                 // Somebody writes, and may have asked where to just before the hold.
                 tokio::time::sleep(self.with.cut_over.drain).await;

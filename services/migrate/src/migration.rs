@@ -101,7 +101,7 @@ impl<'a> Migration<'a> {
         // Also of an attempt that fails: the next one need not prove it again.
         let proofs = book.write_proofs(self.job, &self.proofs).await;
         let tally = self.checked(done)?;
-        let round = self.round(RoundKind::Copy, &tally, begin);
+        let round = round(RoundKind::Copy, &tally, begin);
         Ok(object(json!({ "round": round, "proofs": proofs? })))
     }
 
@@ -122,7 +122,7 @@ impl<'a> Migration<'a> {
         if let Some(put_off) = self.put_off()? {
             return Ok(put_off);
         }
-        self.cut_over(&engine, read, (entry, &kept)).await.map(Worked::Done)
+        Box::pin(self.cut_over(&engine, read, (entry, &kept))).await.map(Worked::Done)
     }
 
     /// The first look of all says what at the target is not the migration's; later ones believe the book.
@@ -183,7 +183,7 @@ impl<'a> Migration<'a> {
             let tally = self.checked(engine.go_over(KeyRange::default(), Pass::Sync(kept)).await)?;
             self.see(&tally);
             let is_short = begin.elapsed() * 4 <= self.with.cut_over.max_hold;
-            self.memo.rounds.push(self.round(RoundKind::Copy, &tally, begin));
+            self.memo.rounds.push(round(RoundKind::Copy, &tally, begin));
             if is_short || tally.is_clean() {
                 return Ok(());
             }
@@ -257,18 +257,6 @@ impl<'a> Migration<'a> {
     pub(crate) fn failed(&self, error: &CopyError) -> Failed {
         fault::failed(error, &self.source, &self.target)
     }
-
-    pub(crate) fn round(&self, kind: RoundKind, tally: &Tally, begin: Instant) -> Round {
-        Round {
-            kind,
-            parts: 1,
-            copied: tally.done.objects,
-            bytes: tally.done.bytes,
-            removed: tally.done.removals,
-            unsettled: tally.unsettled.count,
-            took_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
-    }
 }
 
 impl Memo {
@@ -289,5 +277,18 @@ pub(crate) fn object(value: Value) -> Outputs {
     match value {
         Value::Object(fields) => fields,
         _ => Outputs::new(),
+    }
+}
+
+/// What a pass that began at `begin` has done.
+pub(crate) fn round(kind: RoundKind, tally: &Tally, begin: Instant) -> Round {
+    Round {
+        kind,
+        parts: 1,
+        copied: tally.done.objects,
+        bytes: tally.done.bytes,
+        removed: tally.done.removals,
+        unsettled: tally.unsettled.count,
+        took_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -21,7 +21,7 @@ use crate::view;
 struct Plan {
     dataset: DatasetName,
     /// What lies at both places, and what is to be copied.
-    plan: Outputs,
+    migration: Outputs,
     /// What `honk/validate` says: an estimate, and what speaks against the migration.
     validation: Outputs,
 }
@@ -38,7 +38,8 @@ pub(super) async fn run(arguments: PlanArguments, api: &Api, output: &Output) ->
         ));
         return Ok(Exit::Failed);
     }
-    let plan = Plan { plan: outputs(&finished, "plan"), validation: outputs(&finished, "validate"), dataset: name };
+    let plan =
+        Plan { migration: outputs(&finished, "plan"), validation: outputs(&finished, "validate"), dataset: name };
     output.data(&plan, text)?;
     Ok(Exit::Done)
 }
@@ -50,8 +51,8 @@ fn outputs(run: &RunView, job: &str) -> Outputs {
 
 fn text(plan: &Plan) -> String {
     let number =
-        |path: &str| plan.plan.get("to_copy").and_then(|copy| copy.get(path)).and_then(Value::as_u64).unwrap_or(0);
-    let of = |name: &str| plan.plan.get(name).map(ToString::to_string).unwrap_or_default();
+        |path: &str| plan.migration.get("to_copy").and_then(|copy| copy.get(path)).and_then(Value::as_u64).unwrap_or(0);
+    let of = |name: &str| plan.migration.get(name).map(ToString::to_string).unwrap_or_default();
     let mut text = format!(
         "{}: {} objects, {} bytes\n  to copy          {} objects, {} bytes, in {} parts\n  already there    {}\n  others at target {}",
         plan.dataset,
@@ -63,7 +64,7 @@ fn text(plan: &Plan) -> String {
         of("already_there"),
         of("others_at_target"),
     );
-    let in_the_way = plan.plan.get("in_the_way");
+    let in_the_way = plan.migration.get("in_the_way");
     let count = in_the_way.and_then(|keys| keys.get("count")).and_then(Value::as_u64).unwrap_or(0);
     if count > 0 {
         let first = in_the_way.and_then(|keys| keys.get("first")).map(ToString::to_string).unwrap_or_default();

@@ -43,10 +43,10 @@ impl ChunkSize {
     }
 
     /// The same chunks, with small neighbours put together, and so large that there are not too many.
-    pub(crate) fn pack(self, chunks: Vec<Chunk>) -> Vec<Chunk> {
+    pub(crate) fn pack(self, chunks: &[Chunk]) -> Vec<Chunk> {
         let mut size = self;
         loop {
-            let packed = size.pack_once(&chunks);
+            let packed = size.pack_once(chunks);
             if packed.len() <= MOST_CHUNKS {
                 return packed;
             }
@@ -123,7 +123,7 @@ mod tests {
                 let key = format!("{number:05}");
                 cutter.add(&key, &Work { objects: 1, bytes: *bytes, removals: 0 });
             }
-            let chunks = size.pack(cutter.finish(None));
+            let chunks = size.pack(&cutter.finish(None));
             let sum = |of: fn(&Work) -> u64| chunks.iter().map(|chunk| of(&chunk.work)).sum::<u64>();
             prop_assert_eq!(sum(|work| work.objects), sizes.len() as u64);
             prop_assert_eq!(sum(|work| work.bytes), sizes.iter().sum::<u64>());
@@ -143,7 +143,7 @@ mod tests {
             let range = KeyRange { after: Some(format!("{number:09}")), until: Some(format!("{:09}", number + 1)) };
             Chunk { range, work }
         };
-        let packed = ChunkSize::default().pack((0..200_000).map(chunk).collect());
+        let packed = ChunkSize::default().pack(&(0..200_000).map(chunk).collect::<Vec<_>>());
         assert!(packed.len() <= MOST_CHUNKS);
         assert_eq!(packed.iter().map(|chunk| chunk.work.objects).sum::<u64>(), 1_000_000_000);
     }

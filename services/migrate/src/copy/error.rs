@@ -70,9 +70,14 @@ impl CopyError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Storage(error) => error.is_retryable(),
-            Self::Conflicts(_) | Self::Crowded { .. } | Self::SourceEmptied => false,
             Self::SourceChanged { .. } | Self::Unverified { .. } => true,
-            Self::Unsorted { .. } | Self::Refused(_) | Self::Overlap | Self::Cancelled => false,
+            Self::Conflicts(_)
+            | Self::Crowded { .. }
+            | Self::SourceEmptied
+            | Self::Unsorted { .. }
+            | Self::Refused(_)
+            | Self::Overlap
+            | Self::Cancelled => false,
         }
     }
 }

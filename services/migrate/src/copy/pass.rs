@@ -62,11 +62,13 @@ impl Engine<'_> {
             return Err(CopyError::Cancelled);
         }
         let mut tally = Tally::default();
-        parts.into_iter().for_each(|(_, part)| tally.merge(part));
+        for (_, part) in parts {
+            tally.merge(part);
+        }
         if tally.kept.len() > MOST_KEPT {
             return Err(CopyError::Crowded { bucket: self.target.store.bucket().to_owned() });
         }
-        tally.chunks = self.settings.policy.chunk.pack(std::mem::take(&mut tally.chunks));
+        tally.chunks = self.settings.policy.chunk.pack(&tally.chunks);
         Ok(tally)
     }
 

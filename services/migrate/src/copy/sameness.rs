@@ -30,7 +30,6 @@ impl Engine<'_> {
         let versions = (&source.etag, &target.etag);
         let verify = self.settings.policy.verify;
         let by = match listed(source, target) {
-            Verdict::Different => return Ok(Sameness::Different),
             Verdict::Equal => By::Etag,
             Verdict::Unknown if self.proofs.has(Fact::SameBytes, key, versions) => By::Checksum,
             // Both tell their content, and it is not the same.
@@ -38,10 +37,8 @@ impl Engine<'_> {
                 return Ok(Sameness::Different);
             }
             Verdict::Unknown if verify == Verify::None && self.was_copied(key, source) => By::Size,
-            Verdict::Unknown => match self.has_same_bytes(key, source, target, false).await? {
-                true => By::Checksum,
-                false => return Ok(Sameness::Different),
-            },
+            Verdict::Unknown if self.has_same_bytes(key, source, target, false).await? => By::Checksum,
+            Verdict::Different | Verdict::Unknown => return Ok(Sameness::Different),
         };
         let read_back = verify.reads_back(key);
         if read_back && !self.proofs.has(Fact::ReadBack, key, versions) {
