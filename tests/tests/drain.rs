@@ -11,12 +11,12 @@ name: migrate-dataset
 on: dataset_onboard
 retry_count: 0
 jobs:
-  validate: {steps: [{uses: honk/validate, with: {probe: brief, schema: false}}]}
+  validate: {steps: [{uses: honk/validate}]}
   migrate: {needs: [validate], steps: [{uses: honk/migrate}]}
 ";
 
 fn hold(request: &Request<'_>) -> Fault {
-    if request.reads_object() { Fault::Hold } else { Fault::None }
+    if request.copies_object() { Fault::Hold } else { Fault::None }
 }
 
 /// A migration that stands still in the hands of a migrate agent with these settings.

@@ -75,7 +75,7 @@ async fn bare_events_without_an_id_are_told_apart_by_their_message_id() {
 async fn of_three_events_for_one_dataset_the_second_waits_and_the_third_takes_its_place() {
     let harness = Harness::start().await;
     let hold =
-        |request: &honk_testkit::proxy::Request<'_>| if request.reads_object() { Fault::Hold } else { Fault::None };
+        |request: &honk_testkit::proxy::Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
     let slow = FaultProxy::before(&harness.s3.url(), hold).await;
     let _services = harness.spawn_all();
     let dataset = harness.dataset_between("sales", 2, (&slow.url(), &harness.s3.url())).await;

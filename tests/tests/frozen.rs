@@ -8,7 +8,7 @@ use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
 #[tokio::test]
 async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     let harness = Harness::start().await;
-    let hold = |request: &Request<'_>| if request.reads_object() { Fault::Hold } else { Fault::None };
+    let hold = |request: &Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
     let slow = FaultProxy::before(&harness.s3.url(), hold).await;
     let dataset = harness.dataset_between("big", 8, (&slow.url(), &harness.s3.url())).await;
     let _others = [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &[]));

@@ -67,7 +67,7 @@ async fn a_lost_job_stream_is_made_up_for_by_the_sweeper() {
     const RUNS: usize = 12;
     let harness = Harness::start().await;
     let hold =
-        |request: &honk_testkit::proxy::Request<'_>| if request.reads_object() { Fault::Hold } else { Fault::None };
+        |request: &honk_testkit::proxy::Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
     let slow = FaultProxy::before(&harness.s3.url(), hold).await;
     let sweep = [("HONK_INTAKE__SWEEP_EVERY", "300ms"), ("HONK_INTAKE__SWEEP_AFTER", "3s")];
     let _intake = harness.spawn(Service::Intake, &sweep);

@@ -148,8 +148,11 @@ mod tests {
         prop::collection::vec((100_u64..4_000, doing), 1..30)
     }
 
+    /// When, which agent, and what it has from then on.
+    type Event = (u64, usize, Option<(u64, u64)>);
+
     /// When each agent wrote its lease and when it counted: the order in which a server would see it.
-    fn events(agents: &[Vec<(u64, Doing)>]) -> Vec<(u64, usize, Option<(u64, u64)>)> {
+    fn events(agents: &[Vec<(u64, Doing)>]) -> Vec<Event> {
         let mut events = Vec::new();
         for (index, steps) in agents.iter().enumerate() {
             let mut now = 0;

@@ -76,8 +76,8 @@ async fn agents_together_keep_to_the_budget_of_an_endpoint() {
     let first = asked.iter().map(|(first, _last)| *first).min().unwrap();
     let last = asked.iter().map(|(_first, last)| *last).max().unwrap();
     // A second's worth may be sent in advance by both together.
-    let least = Duration::from_secs_f64((2.0 * 100.0 - 2.0 * f64::from(RATE)) / f64::from(RATE));
-    assert!(last - first >= least, "{:?} for {} requests", last - first, 2 * EACH);
+    let shortest = Duration::from_secs_f64((2.0 * 100.0 - 2.0 * f64::from(RATE)) / f64::from(RATE));
+    assert!(last - first >= shortest, "{:?} for {} requests", last - first, 2 * EACH);
 }
 
 fn limited(s3: &honk_local::s3::S3Server, requests_per_second: u32) -> StorageConfig {

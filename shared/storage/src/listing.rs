@@ -118,7 +118,9 @@ mod tests {
         ) {
             let digest = |keys: &[&String]| {
                 let mut digest = SetDigest::default();
-                keys.iter().for_each(|key| digest.add(key, 1, "e"));
+                for key in keys {
+                    digest.add(key, 1, "e");
+                }
                 digest
             };
             let keys: Vec<&String> = keys.iter().collect();
