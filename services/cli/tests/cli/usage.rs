@@ -26,6 +26,7 @@ fn the_help_names_the_commands_the_exit_codes_and_examples() {
       catalog      Tell Honk which datasets there are
       dataset      Look at datasets, say where they lie and shall go, and go back
       consumer     Look at who reads a dataset, and say who has moved
+      plan         Say what a migration of a dataset would do, without moving a byte
       migrate      Migrate datasets
       run          Look at runs, and follow them
       dlq          Look at dead letters, and replay or discard them

@@ -224,14 +224,19 @@ fn between(low: &str, high: Option<&str>) -> Option<String> {
     let mut highs = high.map(str::chars);
     let mut lows = low.chars();
     loop {
-        let (from, next) = (lows.next(), highs.as_mut().map(|highs| highs.next().map_or(0, u32::from)));
-        let (a, b) = (from.map_or(LOW, u32::from), next.unwrap_or(HIGH));
+        let from = lows.next();
+        let to = match highs.as_mut() {
+            None => HIGH,
+            // What begins with all of `high` is beyond it.
+            Some(highs) => u32::from(highs.next()?),
+        };
+        let (a, b) = (from.map_or(LOW, u32::from), to);
         if b > a + 1 {
             middle.push(char_near(u32::midpoint(a, b))?);
             return (middle.as_str() > low).then_some(middle);
         }
         // Of neighbours, whatever begins with the lower one is below the higher one.
-        if b != a || from.is_none() {
+        if b != a {
             highs = None;
         }
         middle.push(from.or(char::from_u32(LOW))?);
