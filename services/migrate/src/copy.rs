@@ -1,6 +1,6 @@
 //! The engine that copies one dataset: everything under the source's prefix, verified, with the source left as it is.
 //!
-//! Passes over sorted listings, which are merged and never held ([`pass`]). Each brings the target to where the source is; one that finds
+//! Passes over sorted listings, which are merged and never held (`pass`). Each brings the target to where the source is; one that finds
 //! nothing to do is the proof that every object of the source is at the target with the same bytes, and success is only ever such a pass's
 //! verdict. A pass may be of one range of keys, so that a dataset can be copied by many agents. Memory is bounded by a byte budget,
 //! not by the size or number of objects.

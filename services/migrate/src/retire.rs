@@ -1,8 +1,8 @@
 //! `honk/retire`: what becomes of a source after its retention. When it is due and every known consumer has moved, it is marked as
 //! deprecated; with `with: {remove: true}` its objects are then removed.
 //!
-//! Nothing is removed that was not listed first ([`list`]), and of what is listed only what the target still has as it was proved to have it
-//! ([`remove`]). The list is on record before the first object goes, so that an attempt that goes on after a crash goes on with the same
+//! Nothing is removed that was not listed first (`list`), and of what is listed only what the target still has as it was proved to have it
+//! (`remove`). The list is on record before the first object goes, so that an attempt that goes on after a crash goes on with the same
 //! list, and a roll-back is refused from then on. A source that is not due yet is no failure: a schedule asks every night.
 
 mod list;

@@ -1,10 +1,10 @@
 //! How the agents of a fleet share the budget of an endpoint (`requests_per_second`, `bytes_per_second`) without a coordinator.
 //!
 //! An agent that wants something of the endpoint writes a lease into a bucket, counts the leases every half a second, and takes one share of as many. Two rules
-//! make the shares add up to at most the budget, whatever the agents see and whenever they die. Who comes waits for [`SETTLE`] after its
-//! lease is written, and who has not both renewed its lease and counted for [`FRESH`] uses nothing: so everybody that uses a share has
-//! counted everybody else that does ([`FRESH`] < [`SETTLE`]), and the lease of an agent that uses a share is there to be counted
-//! ([`FRESH`] < [`LEASE`]). An agent that dies frees its share when its lease expires. Only lengths of time are compared, no clocks.
+//! make the shares add up to at most the budget, whatever the agents see and whenever they die. Who comes waits for `SETTLE` after its
+//! lease is written, and who has not both renewed its lease and counted for `FRESH` uses nothing: so everybody that uses a share has
+//! counted everybody else that does (`FRESH` < `SETTLE`), and the lease of an agent that uses a share is there to be counted
+//! (`FRESH` < `LEASE`). An agent that dies frees its share when its lease expires. Only lengths of time are compared, no clocks.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
