@@ -73,8 +73,8 @@ impl Book {
     }
 
     /// Writes down what was proved.
-    pub(crate) async fn prove(&self, job: &JobContext, entry: Entry, proved: Proved) -> Result<(), Failed> {
-        self.put(job, &Entry { proved: Some(proved), ..entry }).await
+    pub(crate) async fn prove(&self, job: &JobContext, entry: &Entry, proved: &Proved) -> Result<(), Failed> {
+        self.put(job, &Entry { kept: entry.kept, proved: Some(proved.clone()) }).await
     }
 
     /// Writes a plan down for the parts of the split that this attempt ends with, and returns its name.

@@ -114,12 +114,14 @@ impl Migration<'_> {
     ) -> Result<Outputs, Failed> {
         let copied = self.memo.rounds.iter().map(|round| round.copied).sum();
         let mut proved = Proved { evidence: self.evidence(&held.location, &done), copied };
-        self.action.book.prove(self.job, entry, proved.clone()).await?;
+        self.action.book.prove(self.job, &entry, &proved).await?;
         let (dataset, run) = (self.job.dataset(), &self.job.run.id);
         self.action.registry.cut_over(dataset, held, run, self.with.retain).await?;
         self.action.book.forget(self.memo.proofs.iter().map(String::as_str)).await;
         engine.sweep_uploads().await;
         proved.evidence.late = self.late(engine, kept, done.proof.source).await;
+        // So that a repeat says the same.
+        self.action.book.prove(self.job, &entry, &proved).await?;
         self.action.metrics.migrated(&proved);
         Ok(outputs(&proved))
     }

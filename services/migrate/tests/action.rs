@@ -62,10 +62,8 @@ async fn a_repeat_after_the_cut_over_says_the_same_and_writes_nothing() {
     let before = world.location("sales").await;
     // Readers and writers are at the target by now.
     world.put(&target, "later.csv", "new").await;
-    let mut again = migrate(&world).run(&job).await.unwrap();
     assert_eq!(first["evidence"]["late"], json!({ "objects": 0, "first": [] }));
-    again["evidence"]["late"] = first["evidence"]["late"].clone();
-    assert_eq!(again, first);
+    assert_eq!(migrate(&world).run(&job).await.unwrap(), first);
     assert_eq!((world.location("sales").await, world.count(&target).await), (before, (3, 12)));
 
     for key in ["raw/a.csv", "raw/b/c.csv"] {

@@ -134,15 +134,15 @@ mod tests {
     #[test]
     fn requests_and_costs_follow_from_what_there_is_to_do() {
         let inside = Work { objects: 1_500, bytes: 3 << 30, inside: true, paid: (true, true), ..Work::default() };
-        assert_eq!(inside.requests(), Requests { list: 8, read: 0, write: 1_500 });
+        assert_eq!(inside.requests(), Requests { list: 16, read: 0, write: 1_500 });
         // 1,508 requests at 5 thousandths each, and nothing leaves the store.
-        assert_eq!(inside.cost(&Prices::default()), 7_540);
+        assert_eq!(inside.cost(&Prices::default()), 7_580);
         let across = Work { inside: false, objects_in_parts: 1, bytes_in_parts: 1 << 30, ..inside };
-        assert_eq!(across.requests(), Requests { list: 8, read: 1_499 + 128, write: 1_499 + 128 + 2 });
-        let cost = (8 + 1_629) * 5 + 1_627 * 400 / 1_000 + 3 * 90_000;
+        assert_eq!(across.requests(), Requests { list: 16, read: 1_499 + 128, write: 1_499 + 128 + 2 });
+        let cost = (16 + 1_629) * 5 + 1_627 * 400 / 1_000 + 3 * 90_000;
         assert_eq!(across.cost(&Prices::default()), cost);
         assert_eq!(Work { paid: (false, false), ..across }.cost(&Prices::default()), 0);
-        assert_eq!(decimal(cost), "0.278835");
+        assert_eq!(decimal(cost), "0.278875");
     }
 
     #[test]
