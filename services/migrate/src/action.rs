@@ -62,7 +62,12 @@ impl Action for Migrate {
 
     async fn attempt(&self, job: &JobContext) -> Result<Worked, Failed> {
         let with = With::of(job)?;
-        let read = self.registry.location(job.dataset()).await?;
+        let mut read = self.registry.location(job.dataset()).await?;
+        if read.location.hold.as_ref().is_some_and(|hold| hold.run == job.run.id) {
+            // An earlier attempt may be frozen and wake up: after this it can no longer cut over by what it had compared.
+            self.registry.release(job.dataset(), &job.run.id).await?;
+            read = self.registry.location(job.dataset()).await?;
+        }
         if read.location.active == Side::Target {
             return self.already_moved(job, &read.location).await.map(Worked::Done);
         }

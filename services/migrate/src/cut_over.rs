@@ -8,8 +8,9 @@
 use std::time::{Duration, Instant};
 
 use honk_agent::registry::Registered;
-use honk_protocol::dataset::Location;
+use honk_protocol::dataset::{Location, Side};
 use honk_protocol::evidence::{Evidence, EvidenceMeans, EvidenceSide, Late, OUTPUT, RoundKind};
+use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
 use honk_storage::listing::SetDigest;
@@ -113,6 +114,7 @@ impl Migration<'_> {
         (entry, kept): (Entry, &Kept),
     ) -> Result<Outputs, Failed> {
         let copied = self.memo.rounds.iter().map(|round| round.copied).sum();
+        self.must_still_be_held(held)?;
         let mut proved = Proved { evidence: self.evidence(&held.location, &done), copied };
         self.action.book.prove(self.job, &entry, &proved).await?;
         let (dataset, run) = (self.job.dataset(), &self.job.run.id);
@@ -124,6 +126,15 @@ impl Migration<'_> {
         self.action.book.prove(self.job, &entry, &proved).await?;
         self.action.metrics.migrated(&proved);
         Ok(outputs(&proved))
+    }
+
+    /// An agent that was frozen may wake up when writers have long gone on: what it had compared proves nothing any more.
+    fn must_still_be_held(&self, held: &Registered) -> Result<(), Failed> {
+        let now = self.action.clock.now();
+        if held.location.active == Side::Target || held.location.live_hold(now).is_some() {
+            return Ok(());
+        }
+        Err(Failed::retry(Reason::DatasetHeld, "the hold was over before readers could be sent to the target"))
     }
 
     /// What was written to the source after the last comparison. Not being able to look does not undo the migration.
@@ -159,10 +170,10 @@ impl Migration<'_> {
         Evidence {
             dataset: self.job.dataset().clone(),
             run: self.job.run.id.clone(),
-            epoch: location.epoch + 1,
+            epoch: location.epoch + u64::from(location.active == Side::Source),
             proved_at: self.action.clock.now(),
-            source: side(honk_protocol::dataset::Side::Source, proof.source),
-            target: side(honk_protocol::dataset::Side::Target, proof.target),
+            source: side(Side::Source, proof.source),
+            target: side(Side::Target, proof.target),
             listing: proof.listing.to_hex(),
             verify: self.with.verify.word().to_owned(),
             means,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use honk_bus::{Bucket, Bus, BusError, Entry, WatchEvent};
-use honk_protocol::dataset::{Consumer, Location, Retired, RetiredState, consumers};
+use honk_protocol::dataset::{Consumer, Location, Retired, RetiredState, Side, consumers};
 use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, RunId};
 use honk_protocol::reason::Reason;
@@ -135,9 +135,22 @@ impl Registry {
         run: &RunId,
         until: Timestamp,
     ) -> Result<Registered, Failed> {
-        self.refuse_if_not_ours(dataset, &read.location, run)?;
-        let held = read.location.held(run, until);
-        self.settled(dataset, self.store(dataset, held, read.revision).await?).await
+        let mut read = read.clone();
+        loop {
+            self.refuse_if_not_ours(dataset, &read.location, run)?;
+            let held = read.location.held(run, until);
+            let stored = self.store(dataset, held, read.revision).await?;
+            let Stored::Conflict(held) = stored else { return self.settled(dataset, stored).await };
+            let found = self.location(dataset).await?;
+            if found.location == held || is_moved_by(&found.location, run) {
+                return Ok(found);
+            }
+            // A hold of an earlier attempt of this run, which was thought to be lost, may have come in between, and nothing else.
+            if found.location.released(run) != read.location.released(run) {
+                return Err(changed(dataset));
+            }
+            read = found;
+        }
     }
 
     /// Lets writers go on: ends the hold of `run`, and no other's.
@@ -170,6 +183,9 @@ impl Registry {
         retain: Option<Duration>,
     ) -> Result<Registered, Failed> {
         self.refuse_if_not_ours(dataset, &read.location, run)?;
+        if is_moved_by(&read.location, run) {
+            return Ok(read.clone());
+        }
         let moved = read.location.cut_over(run, self.clock.now(), retain);
         match self.store(dataset, moved, read.revision).await? {
             Stored::Yes(moved) => Ok(moved),
@@ -288,6 +304,11 @@ impl Registry {
         }
         Err(changed(dataset))
     }
+}
+
+/// Whether this very run has sent readers to the target.
+fn is_moved_by(location: &Location, run: &RunId) -> bool {
+    location.active == Side::Target && location.run.as_ref() == Some(run)
 }
 
 /// What became of a compare-and-set.
