@@ -72,10 +72,21 @@ async fn a_hold_whose_answer_was_lost_is_held_and_one_on_a_location_that_changed
     let (read, until) = (registry.location(name).await.unwrap(), scene.soon());
     let held = registry.hold(name, &read, run, until).await.unwrap();
     assert_eq!(registry.hold(name, &read, run, until).await, Ok(held.clone()));
-    let refused = registry.hold(name, &read, run, until + SignedDuration::from_secs(1)).await.unwrap_err();
-    assert_eq!((refused.reason, refused.again), (Reason::LocationChanged, Again::Never));
+    let longer = until + SignedDuration::from_secs(1);
+    let held = registry.hold(name, &read, run, longer).await.unwrap();
+    assert_eq!(
+        held.location.hold.as_ref().map(|hold| hold.until),
+        Some(longer),
+        "an earlier hold of the same run is no change"
+    );
     let moved = registry.cut_over(name, &held, run, None).await.unwrap();
-    assert_eq!(registry.cut_over(name, &held, run, None).await, Ok(moved));
+    assert_eq!(registry.cut_over(name, &held, run, None).await, Ok(moved.clone()));
+    assert_eq!(registry.hold(name, &read, run, longer).await, Ok(moved), "nor is what the run itself has moved");
+
+    let world = &scene.world;
+    world.register("sales", &world.place("elsewhere", ""), &world.place("sales-new", "")).await;
+    let refused = registry.hold(name, &read, run, longer).await.unwrap_err();
+    assert_eq!((refused.reason, refused.again), (Reason::LocationChanged, Again::Never));
 }
 
 #[tokio::test]
