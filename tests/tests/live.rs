@@ -26,7 +26,10 @@ use tokio_util::sync::CancellationToken;
 const OBJECTS: usize = 5_000;
 /// Objects that writers leave alone, so that readers know what they must find.
 const STABLE: usize = 500;
-const LIMIT: Duration = Duration::from_mins(8);
+/// Changes and kills, after which both come to rest: on a machine that is slow enough neither would ever let a migration end.
+const CHANGES: u64 = 400;
+const KILLS: u32 = 40;
+const LIMIT: Duration = Duration::from_mins(10);
 
 const WORKFLOW: &str = "
 name: live
@@ -66,10 +69,10 @@ async fn fill(store: &Store) {
     stream::iter(puts).buffer_unordered(32).collect::<Vec<_>>().await;
 }
 
-/// Writes to wherever the location says, and waits while somebody holds it; ends when the target is active.
+/// Writes to wherever the location says, and waits while somebody holds it; ends when the target is active, or after enough changes.
 async fn write(harness: &Harness, dataset: &Dataset, store: &Store, stop: &CancellationToken) -> u64 {
     let mut writes = 0;
-    while !stop.is_cancelled() {
+    while !stop.is_cancelled() && writes < CHANGES {
         let location = harness.location(dataset).await;
         if location.active == Side::Target {
             break;
@@ -118,7 +121,7 @@ async fn kill(harness: &Harness, agents: &mut [Process], stop: &CancellationToke
     let mut kills = 0;
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.tick().await;
-    while stop.run_until_cancelled(every.tick()).await.is_some() {
+    while kills < KILLS && stop.run_until_cancelled(every.tick()).await.is_some() {
         let victim = fastrand::usize(..agents.len());
         agents[victim].kill9().await;
         agents[victim] = harness.spawn(Service::Migrate, &HASTY);

@@ -116,6 +116,9 @@ impl<'a> Migration<'a> {
         self.is_written |= !self.memo.rounds.is_empty() && !tally.wanted.is_none();
         let size = self.with.chunk;
         if self.job.may_split && !size.holds(&tally.wanted) && tally.chunks.len() > 1 {
+            if !self.memo.rounds.is_empty() {
+                self.must_converge()?;
+            }
             return self.split(tally).await.map(Worked::Split);
         }
         self.catch_up(&engine, &kept).await?;
