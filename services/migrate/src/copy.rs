@@ -39,7 +39,7 @@ pub use progress::Progress;
 pub use refused::{Refusal, Refused};
 pub use settings::CopySettings;
 pub use span::KeyRange;
-pub use tally::{Keys, Means, NAMED_KEYS, Tally, Work};
+pub use tally::{Keys, NAMED_KEYS, Tally, Work};
 
 pub(crate) use engine::Engine;
 use journal::Journal;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use honk_agent::registry::Registered;
 use honk_protocol::dataset::{Location, Side};
-use honk_protocol::evidence::{Evidence, EvidenceMeans, EvidenceSide, Late, OUTPUT, RoundKind};
+use honk_protocol::evidence::{Evidence, EvidenceSide, Late, OUTPUT, RoundKind};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
@@ -161,12 +161,6 @@ impl Migration<'_> {
             bytes: proof.bytes,
             digest: digest.to_hex(),
         };
-        let means = EvidenceMeans {
-            etag: proof.means.etag,
-            checksum: proof.means.checksum,
-            size: proof.means.size,
-            read_back: proof.means.read_back,
-        };
         Evidence {
             dataset: self.job.dataset().clone(),
             run: self.job.run.id.clone(),
@@ -176,7 +170,7 @@ impl Migration<'_> {
             target: side(Side::Target, proof.target),
             listing: proof.listing.to_hex(),
             verify: self.with.verify.word().to_owned(),
-            means,
+            means: proof.means,
             rounds: self.memo.rounds.clone(),
             foreign: proof.foreign,
             skipped: proof.skipped.count,

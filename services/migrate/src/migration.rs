@@ -41,8 +41,6 @@ pub(crate) struct Memo {
     /// The plan that the parts follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<String>,
-    /// How many parts it has.
-    pub(crate) chunks: u32,
     /// The rounds so far.
     pub(crate) rounds: Vec<Round>,
     /// Where to find what was proved of single objects.
@@ -149,7 +147,6 @@ impl<'a> Migration<'a> {
         let Work { objects, bytes, removals } = tally.wanted;
         tracing::info!(parts, objects, bytes, removals, "the work is split");
         self.memo.plan = Some(self.action.book.write_plan(self.job, &plan).await?);
-        self.memo.chunks = parts;
         self.memo.is_written = self.is_written;
         self.memo.proofs.extend(self.action.book.write_proofs(self.job, &self.proofs).await?);
         Ok(Split { parts, max_parallel: None, memo: self.memo.to_outputs() })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use honk_agent::action::{Action, JobContext};
 use honk_agent::registry::Registry;
-use honk_protocol::dataset::Side;
+use honk_protocol::dataset::{Location, Side};
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
 use honk_storage::Stores;
@@ -36,7 +36,7 @@ impl Action for Planning {
 
     async fn run(&self, job: &JobContext) -> Result<Outputs, Failed> {
         let with = With::of(job)?;
-        let spec = self.registry.location(job.dataset()).await?.location.spec;
+        let Location { spec, active, .. } = self.registry.location(job.dataset()).await?.location;
         let (source, target) = (self.stores.resolve(&spec.source), self.stores.resolve(&spec.target));
         let mut settings = self.settings.clone();
         settings.policy = with.policy();
@@ -50,7 +50,6 @@ impl Action for Planning {
             engine.go_over(KeyRange::default(), Pass::Begin).await
         };
         let tally = looked.await.map_err(|error| fault::failed(&error, &source, &target))?;
-        let active = self.registry.location(job.dataset()).await?.location.active;
         let mut outputs = said(&tally, &with);
         outputs.insert("from".into(), json!(spec.source));
         outputs.insert("to".into(), json!(spec.target));

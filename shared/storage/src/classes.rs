@@ -1,11 +1,10 @@
 //! Listings with each object's storage class: what lies in an archive cannot be read before it is restored, and only a listing
 //! tells that for many objects at once.
 
-use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes};
+use aws_sdk_s3::types::{Object, OptionalObjectAttributes};
 
-use crate::error::{ErrorKind, StorageError};
+use crate::error::StorageError;
 use crate::list::{ObjectInfo, PageCursor};
-use crate::probe::is_probe;
 use crate::store::Store;
 
 /// Classes whose objects must be restored before they can be read. `GLACIER_IR` is none of them.
@@ -30,40 +29,12 @@ impl Store {
         page: i32,
         cursor: &PageCursor,
     ) -> Result<(Vec<ClassedObject>, PageCursor), StorageError> {
-        let (token, start) = match cursor {
-            PageCursor::Start => (None, None),
-            PageCursor::AfterKey(key) => (None, Some(key.clone())),
-            PageCursor::After(token) => (Some(token.clone()), None),
-            PageCursor::End => return Ok((Vec::new(), PageCursor::End)),
+        let restored = Some(OptionalObjectAttributes::RestoreStatus);
+        let Some((output, next)) = self.page(prefix, page, cursor, restored).await? else {
+            return Ok((Vec::new(), PageCursor::End));
         };
-        let request = self
-            .client
-            .list_objects_v2()
-            .bucket(self.bucket())
-            .prefix(prefix)
-            .max_keys(page)
-            .encoding_type(EncodingType::Url)
-            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
-            .set_start_after(start)
-            .set_continuation_token(token.clone());
-        let output = self.call(self.target("list", None), 0, request.send()).await?;
-        let broken = |detail: &str| self.error(ErrorKind::Unavailable, ("list", prefix), detail);
-        let next = match output.next_continuation_token().map(str::to_owned) {
-            _ if output.is_truncated() != Some(true) => PageCursor::End,
-            Some(next) if Some(&next) != token.as_ref() => PageCursor::After(next),
-            _ => return Err(broken("the listing says that it goes on but not where")),
-        };
-        let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let mut objects = Vec::with_capacity(output.contents().len());
-        for listed in output.contents() {
-            let object = self.object(listed, encoded).ok_or_else(|| broken("an entry lacks its key or size"))?;
-            let relative = object.key.strip_prefix(prefix).unwrap_or(&object.key);
-            let is_marker = relative.is_empty() && object.size == 0;
-            if !is_marker && !is_probe(relative) {
-                objects.push(classed(object, listed));
-            }
-        }
-        Ok((objects, next))
+        let listed = self.data(prefix, &output).map(|listed| listed.map(|(object, listed)| classed(object, listed)));
+        Ok((listed.collect::<Result<_, _>>()?, next))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Listings, page by page, in the order of the keys' bytes.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{EncodingType, Object};
+use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes};
 use futures_util::stream::{Stream, try_unfold};
 use percent_encoding::percent_decode_str;
 
@@ -61,11 +61,26 @@ impl Store {
         page: i32,
         cursor: &PageCursor,
     ) -> Result<(Vec<ObjectInfo>, PageCursor), StorageError> {
+        let Some((output, next)) = self.page(prefix, page, cursor, None).await? else {
+            return Ok((Vec::new(), PageCursor::End));
+        };
+        let listed = self.data(prefix, &output).map(|listed| listed.map(|(object, _)| object));
+        Ok((listed.collect::<Result<_, _>>()?, next))
+    }
+
+    /// One page as the server gives it, with `more` about each object, and where the next begins; none after the last.
+    pub(crate) async fn page(
+        &self,
+        prefix: &str,
+        page: i32,
+        cursor: &PageCursor,
+        more: Option<OptionalObjectAttributes>,
+    ) -> Result<Option<(ListObjectsV2Output, PageCursor)>, StorageError> {
         let (token, start) = match cursor {
             PageCursor::Start => (None, None),
             PageCursor::AfterKey(key) => (None, Some(key.clone())),
             PageCursor::After(token) => (Some(token.as_str()), None),
-            PageCursor::End => return Ok((Vec::new(), PageCursor::End)),
+            PageCursor::End => return Ok(None),
         };
         let request = self
             .client
@@ -74,6 +89,7 @@ impl Store {
             .prefix(prefix)
             .max_keys(page)
             .encoding_type(EncodingType::Url)
+            .set_optional_object_attributes(more.map(|more| vec![more]))
             .set_start_after(start)
             .set_continuation_token(token.map(str::to_owned));
         let output = self.ask(self.target("list", None), request.send()).await?;
@@ -85,24 +101,29 @@ impl Store {
             }
             _ => PageCursor::End,
         };
-        Ok((self.objects(prefix, &output)?, next))
+        Ok(Some((output, next)))
     }
 
-    fn objects(&self, prefix: &str, output: &ListObjectsV2Output) -> Result<Vec<ObjectInfo>, StorageError> {
+    /// The entries of a page that are data: neither the folder's own marker nor what a probe may have left.
+    pub(crate) fn data<'o>(
+        &'o self,
+        prefix: &'o str,
+        output: &'o ListObjectsV2Output,
+    ) -> impl Iterator<Item = Result<(ObjectInfo, &'o Object), StorageError>> {
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let objects = output.contents().iter().map(|object| {
-            self.object(object, encoded)
-                .ok_or_else(|| self.error(ErrorKind::Unavailable, ("list", prefix), "an entry lacks its key or size"))
-        });
-        let is_data = |object: &ObjectInfo| {
+        let broken = move || self.error(ErrorKind::Unavailable, ("list", prefix), "an entry lacks its key or size");
+        let entries = output.contents().iter();
+        let objects =
+            entries.map(move |listed| self.object(listed, encoded).map(|object| (object, listed)).ok_or_else(broken));
+        let is_data = move |object: &ObjectInfo| {
             let relative = object.key.strip_prefix(prefix).unwrap_or(&object.key);
             let is_marker = relative.is_empty() && object.size == 0;
             !is_marker && !is_probe(relative)
         };
-        objects.filter(|object| object.as_ref().map_or(true, is_data)).collect()
+        objects.filter(move |object| object.as_ref().map_or(true, |(object, _)| is_data(object)))
     }
 
-    pub(crate) fn object(&self, object: &Object, encoded: bool) -> Option<ObjectInfo> {
+    fn object(&self, object: &Object, encoded: bool) -> Option<ObjectInfo> {
         let key = object.key()?;
         let key = if encoded { decoded(key)? } else { key.to_owned() };
         let size = u64::try_from(object.size()?).ok()?;

@@ -12,7 +12,6 @@ use super::shipped::{self, Asked};
 use super::show_location;
 use crate::problem::{ApiError, conflict};
 use crate::state::Api;
-use crate::wire::EventAccepted;
 
 /// `CloudEvents` `source` of the events that start the runs.
 const SOURCE: &str = "/honk/plan";
@@ -35,7 +34,6 @@ pub(super) async fn handle(
         event: (SOURCE, Uuid::new_v4().to_string()),
         input: Map::new(),
     };
-    let run = shipped::start(&api, start, &headers).await?;
-    let url = api.config.url(&format!("/api/runs/{run}"));
-    Ok((StatusCode::ACCEPTED, Json(EventAccepted { run, url })).into_response())
+    let accepted = shipped::start(&api, start, &headers).await?;
+    Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
 }

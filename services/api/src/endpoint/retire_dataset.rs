@@ -16,7 +16,7 @@ use super::{consumers, show_location};
 use crate::extract::Body;
 use crate::problem::ApiError;
 use crate::state::Api;
-use crate::wire::{EventAccepted, Fault, RetireRequest};
+use crate::wire::{Fault, RetireRequest};
 
 /// `CloudEvents` `source` of the events that start the runs.
 const SOURCE: &str = "/honk/retire";
@@ -40,9 +40,8 @@ pub(super) async fn handle(
         event: (SOURCE, Uuid::new_v4().to_string()),
         input: input.as_object().cloned().unwrap_or_else(Map::new),
     };
-    let run = shipped::start(&api, start, &headers).await?;
-    let url = api.config.url(&format!("/api/runs/{run}"));
-    Ok((StatusCode::ACCEPTED, Json(EventAccepted { run, url })).into_response())
+    let accepted = shipped::start(&api, start, &headers).await?;
+    Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
 }
 
 fn check(asked: &RetireRequest) -> Result<(), ApiError> {

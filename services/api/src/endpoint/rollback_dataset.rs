@@ -17,7 +17,7 @@ use super::show_location::stored;
 use crate::extract::Body;
 use crate::problem::{ApiError, conflict};
 use crate::state::{Api, read_own_write};
-use crate::wire::{LocationView, RollbackRequest, RolledBack};
+use crate::wire::{EventAccepted, LocationView, RollbackRequest, RolledBack};
 
 /// How often the write is decided again because another writer was faster.
 const TRIES: usize = 10;
@@ -42,8 +42,7 @@ pub(super) async fn handle(
         event: (SOURCE, format!("{name}.{}", location.epoch)),
         input: Map::from_iter([("epoch".to_owned(), json!(left))]),
     };
-    let run = shipped::start(&api, start, &headers).await?;
-    let url = api.config.url(&format!("/api/runs/{run}"));
+    let EventAccepted { run, url } = shipped::start(&api, start, &headers).await?;
     Ok(Json(RolledBack { location: LocationView::new(&name, &location), run, url }))
 }
 

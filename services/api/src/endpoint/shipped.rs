@@ -3,7 +3,7 @@
 
 use axum::http::HeaderMap;
 use honk_protocol::event::OnboardEvent;
-use honk_protocol::name::{DatasetName, RunId};
+use honk_protocol::name::DatasetName;
 use honk_protocol::subject::workflow_name_key;
 use honk_protocol::workflow::WorkflowPointer;
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use super::{post_event, register_workflow};
 use crate::problem::ApiError;
 use crate::state::{Api, read_own_write};
 use crate::upload::Upload;
+use crate::wire::EventAccepted;
 
 /// Reports what a roll-back leaves behind.
 pub(super) const ROLLBACK: &str = include_str!("../../../../workflows/rollback-dataset.yml");
@@ -34,8 +35,8 @@ pub(super) struct Asked<'a> {
     pub(super) input: Map<String, Value>,
 }
 
-/// Asks for a run, which may wait for another one of the dataset.
-pub(super) async fn start(api: &Api, asked: Asked<'_>, headers: &HeaderMap) -> Result<RunId, ApiError> {
+/// Asks for a run, which may wait for another one of the dataset, and says where it can be looked at.
+pub(super) async fn start(api: &Api, asked: Asked<'_>, headers: &HeaderMap) -> Result<EventAccepted, ApiError> {
     let workflow = honk_workflow::parse(asked.workflow)
         .map_err(|_| ApiError::unavailable("a workflow that comes with Honk cannot be read by it"))?;
     let workflow = workflow.workflow;
@@ -50,7 +51,9 @@ pub(super) async fn start(api: &Api, asked: Asked<'_>, headers: &HeaderMap) -> R
         input: asked.input,
     };
     post_event::publish(api, &event, headers).await?;
-    Ok(event.run_id())
+    let run = event.run_id();
+    let url = api.config.url(&format!("/api/runs/{run}"));
+    Ok(EventAccepted { run, url })
 }
 
 /// Registers the workflow, unless one of its name is.

@@ -4,17 +4,16 @@ use std::fmt::Write as _;
 
 use honk_api::wire::{EventAccepted, RunView};
 use honk_protocol::name::DatasetName;
-use honk_protocol::run::{Outputs, RunState};
+use honk_protocol::run::Outputs;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::dataset::after::wait;
+use super::dataset::after::{said, wait};
 use crate::api::{Api, Doing};
 use crate::arguments::PlanArguments;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
-use crate::view;
 
 /// What was found out.
 #[derive(Debug, Serialize)]
@@ -31,12 +30,9 @@ pub(super) async fn run(arguments: PlanArguments, api: &Api, output: &Output) ->
     let path = ["api", "datasets", name.as_str(), "plan"];
     let accepted: EventAccepted = api.send(Method::POST, &path, None).await.doing(&format!("plan {name}"))?;
     let finished = wait(&name, &accepted.run, api, output).await?;
-    if finished.state != RunState::Success {
-        let (run, state, failures) = (&finished.id, finished.state, view::failures(&finished));
-        output.note(&format!(
-            "\nerror: {name} could not be migrated as it is: the run {run} ended with {state}{failures}"
-        ));
-        return Ok(Exit::Failed);
+    let exit = said(&finished, output, &format!("{name} could not be migrated as it is"));
+    if exit != Exit::Done {
+        return Ok(exit);
     }
     let plan =
         Plan { migration: outputs(&finished, "plan"), validation: outputs(&finished, "validate"), dataset: name };

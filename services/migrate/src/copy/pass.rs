@@ -7,7 +7,7 @@
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use honk_storage::PageCursor;
+use honk_storage::{ObjectInfo, PageCursor};
 
 use super::chunk::Cutter;
 use super::engine::Engine;
@@ -33,13 +33,8 @@ pub(crate) enum Pass<'k> {
     Sync(&'k Kept),
 }
 
-/// One pair, with what the tally needs of it.
-struct Found {
-    key: String,
-    source: Option<(u64, String)>,
-    target: Option<String>,
-    finding: Finding,
-}
+/// One pair, and what became of it.
+type Found = (Pair, Finding);
 
 impl Engine<'_> {
     /// Goes once over all keys of `range`. Boxed outside of any `async`: only here can the compiler see that it may move between threads.
@@ -106,35 +101,30 @@ impl Engine<'_> {
         Ok(tally)
     }
 
+    /// Boxed: it is as large as a copy.
     fn settle<'a>(&'a self, pair: Result<Pair, CopyError>, pass: Pass<'a>) -> BoxFuture<'a, Result<Found, CopyError>> {
-        // Most pairs need nothing but a look, and no future of several kilobytes.
         async move {
-            let Pair { key, source, target } = pair?;
-            let versions = (
-                source.as_ref().map(|source| (source.size, source.etag.as_str().to_owned())),
-                target.as_ref().map(|target| target.etag.as_str().to_owned()),
-            );
-            let pair = Pair { key: key.clone(), source, target };
+            let pair = pair?;
             let finding = match pass {
-                Pass::Begin => self.look(pair, None).await?,
-                Pass::Look(kept) => self.look(pair, Some(kept)).await?,
-                Pass::Sync(kept) => self.sync(pair, kept).await?,
+                Pass::Begin => self.look(&pair, None).await?,
+                Pass::Look(kept) => self.look(&pair, Some(kept)).await?,
+                Pass::Sync(kept) => self.sync(&pair, kept).await?,
             };
-            Ok(Found { key, source: versions.0, target: versions.1, finding })
+            Ok((pair, finding))
         }
         .boxed()
     }
 
     /// What is to be done about a pair.
-    async fn look(&self, pair: Pair, kept: Option<&Kept>) -> Result<Finding, CopyError> {
-        let Pair { key, source, target } = pair;
-        let Some(source) = source else {
-            return Ok(if kept.is_none_or(|kept| kept.contains(&key)) { Finding::Foreign } else { Finding::Gone });
+    async fn look(&self, pair: &Pair, kept: Option<&Kept>) -> Result<Finding, CopyError> {
+        let is_foreign = || kept.is_none_or(|kept| kept.contains(&pair.key));
+        let Some(source) = &pair.source else {
+            return Ok(if is_foreign() { Finding::Foreign } else { Finding::Gone });
         };
-        let Some(target) = target else { return Ok(Finding::Wanted) };
-        match self.sameness(&key, &source, &target).await? {
+        let Some(target) = &pair.target else { return Ok(Finding::Wanted) };
+        match self.sameness(&pair.key, source, target).await? {
             Sameness::Equal(proof) => Ok(Finding::Equal(proof)),
-            Sameness::Different if kept.is_none_or(|kept| kept.contains(&key)) => Ok(self.in_the_way()),
+            Sameness::Different if is_foreign() => Ok(self.in_the_way()),
             Sameness::Different => Ok(Finding::Wanted),
         }
     }
@@ -149,35 +139,16 @@ impl Engine<'_> {
     }
 
     /// Does what is to be done about a pair.
-    async fn sync(&self, pair: Pair, kept: &Kept) -> Result<Finding, CopyError> {
-        let source = pair.source.clone();
-        let key = pair.key.clone();
-        let had = pair.target.is_some();
-        let finding = match self.look(pair, Some(kept)).await {
-            Err(CopyError::Storage(error)) if had && is_source_change(&error) => Finding::Unsettled,
-            other => other?,
-        };
-        let finding = match (finding, source) {
-            (Finding::Wanted, Some(source)) => {
-                let etag = source.etag.clone();
-                if self.proofs.has(Fact::CopiedAgain, &key, (&etag, &etag)) {
-                    return Ok(Finding::Differs);
-                }
-                let again = self.proofs.has(Fact::Copied, &key, (&etag, &etag));
-                let finding = self.one_object(&key, self.copy_current(&key, source).await)?;
-                if matches!(finding, Finding::Copied) {
-                    let fact = if again { Fact::CopiedAgain } else { Fact::Copied };
-                    self.proofs.remember(fact, &key, (&etag, &etag));
-                }
-                finding
-            }
+    async fn sync(&self, pair: &Pair, kept: &Kept) -> Result<Finding, CopyError> {
+        let finding = match (self.look(pair, Some(kept)).await?, &pair.source) {
+            (Finding::Wanted, Some(source)) => self.copy_again_at_most_once(&pair.key, source).await?,
             (Finding::Gone, _) => {
-                let name = format!("{}{key}", self.target.prefix);
+                let name = format!("{}{}", self.target.prefix, pair.key);
                 let removed = self.retrying(|| self.target.store.delete(&name)).await;
-                self.one_object(&key, removed).map(|finding| match finding {
+                match self.one_object(&pair.key, removed)? {
                     Finding::Copied => Finding::Removed,
                     other => other,
-                })?
+                }
             }
             (Finding::Equal(proof), Some(source)) => {
                 self.progress.object_verified();
@@ -188,6 +159,21 @@ impl Engine<'_> {
         };
         if matches!(finding, Finding::Equal(_) | Finding::Copied) {
             self.progress.object_done();
+        }
+        Ok(finding)
+    }
+
+    /// Copies a version; one that was copied twice already, and still differs, will not become right by a third time.
+    async fn copy_again_at_most_once(&self, key: &str, source: &ObjectInfo) -> Result<Finding, CopyError> {
+        let version = (&source.etag, &source.etag);
+        let again = self.proofs.has(Fact::Copied, key, version);
+        if again && self.proofs.has(Fact::CopiedAgain, key, version) {
+            return Ok(Finding::Differs);
+        }
+        let finding = self.one_object(key, self.copy_current(key, source.clone()).await)?;
+        if matches!(finding, Finding::Copied) {
+            let fact = if again { Fact::CopiedAgain } else { Fact::Copied };
+            self.proofs.remember(fact, key, version);
         }
         Ok(finding)
     }
@@ -243,19 +229,18 @@ fn first_cause(errors: Vec<CopyError>) -> CopyError {
     cause.unwrap_or(CopyError::Cancelled)
 }
 
-fn note(tally: &mut Tally, cutter: &mut Cutter, found: Found, pass: Pass<'_>) {
-    let Found { key, source, target, finding } = found;
+fn note(tally: &mut Tally, cutter: &mut Cutter, (pair, finding): Found, pass: Pass<'_>) {
     let mut work = Work::default();
     match finding {
-        Finding::Wanted => work.copy(source.as_ref().map_or(0, |(size, _)| *size)),
+        Finding::Wanted => work.copy(pair.source.as_ref().map_or(0, |source| source.size)),
         Finding::Gone => work.removals = 1,
         Finding::Foreign | Finding::Skipped if matches!(pass, Pass::Begin) && tally.kept.len() <= MOST_KEPT => {
-            tally.kept.push(key.clone());
+            tally.kept.push(pair.key.clone());
         }
         _ => {}
     }
     if !work.is_none() {
-        cutter.add(&key, &work);
+        cutter.add(&pair.key, &work);
     }
-    tally.add(key, source.as_ref().map(|(size, etag)| (*size, etag.as_str())), target.as_deref(), finding);
+    tally.add(pair, finding);
 }

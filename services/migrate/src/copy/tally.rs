@@ -1,10 +1,12 @@
 //! What a pass over both listings found and did, added up. Tallies of neighbouring ranges add up to that of both.
 
+use honk_protocol::evidence::EvidenceMeans;
 use honk_storage::StorageError;
 use honk_storage::listing::SetDigest;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Chunk;
+use super::join::Pair;
 use super::refused::{Refusal, Refused};
 
 /// Keys that a report or an error names at most.
@@ -41,19 +43,6 @@ impl std::fmt::Display for Keys {
         let more = self.count.saturating_sub(self.first.len() as u64);
         if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
     }
-}
-
-/// What proved that objects are equal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Means {
-    /// The `ETag`s of both sides, where these tell the content.
-    pub etag: u64,
-    /// Checksums that both stores keep, or what was hashed while copying.
-    pub checksum: u64,
-    /// Their sizes alone, because nothing more was asked for.
-    pub size: u64,
-    /// Of all these, those whose bytes were read back from the target.
-    pub read_back: u64,
 }
 
 /// What became of one pair of objects.
@@ -125,7 +114,7 @@ pub struct Tally {
     /// Objects that a store refuses.
     pub refused: Option<Refused>,
     /// What proved the equal ones.
-    pub means: Means,
+    pub means: EvidenceMeans,
     /// Of the source's objects, by what identifies their content.
     pub source: SetDigest,
     /// Of those of them that the target has, by the same.
@@ -178,16 +167,17 @@ impl Tally {
         self.conflicts.count + self.differing.count + self.refused.as_ref().map_or(0, |refused| refused.objects)
     }
 
-    /// Adds one finding. `source` is the object's size and version there, `target` its version at the target.
-    pub(super) fn add(&mut self, key: String, source: Option<(u64, &str)>, target: Option<&str>, finding: Finding) {
-        let bytes = source.map_or(0, |(size, _)| size);
-        if let Some((size, version)) = source {
+    /// Adds what became of a pair.
+    pub(super) fn add(&mut self, Pair { key, source, target }: Pair, finding: Finding) {
+        let bytes = source.as_ref().map_or(0, |source| source.size);
+        if let Some(source) = &source {
+            let version = source.etag.as_str();
             self.objects += 1;
-            self.bytes += size;
-            self.source.add(&key, size, version);
-            if matches!(finding, Finding::Equal(_)) {
-                self.target.add(&key, size, version);
-                self.listing.add(&key, size, target.unwrap_or_default());
+            self.bytes += bytes;
+            self.source.add(&key, bytes, version);
+            if let (Finding::Equal(_), Some(target)) = (&finding, &target) {
+                self.target.add(&key, bytes, version);
+                self.listing.add(&key, bytes, target.etag.as_str());
             }
         }
         match finding {

@@ -99,7 +99,7 @@ pub(crate) async fn wait(name: &DatasetName, run: &RunId, api: &Api, output: &Ou
 }
 
 /// Says why a run did not succeed, and what that means.
-fn said(finished: &RunView, output: &Output, consequence: &str) -> Exit {
+pub(crate) fn said(finished: &RunView, output: &Output, consequence: &str) -> Exit {
     if finished.state == RunState::Success {
         return Exit::Done;
     }
