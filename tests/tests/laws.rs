@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use honk_agent::registry::Registry;
 use honk_agent::{Action, JobContext};
 use honk_migrate::action::Migrate;
-use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
-use honk_migrate::metrics::MigrateMetrics;
 use honk_protocol::name::{PoolName, RunId, WorkflowHash};
 use honk_protocol::run::{EventRef, Fence, NewRun, Outputs, Run, WorkflowRef};
-use honk_service::{Clock, Metrics};
+use honk_service::Clock;
 use honk_testkit::law::{Case, cancelled_midway, crashed_anywhere, delivered_twice};
 use honk_testkit::{Dataset, Fault, FaultProxy, Harness};
 use tokio_util::sync::CancellationToken;
@@ -51,14 +48,8 @@ impl<'h> Migrations<'h> {
             jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
         };
         let clock = Clock::system();
-        let migrate = Migrate {
-            registry: Registry::new(&self.harness.bus, clock.clone()),
-            book: Book::new(&self.harness.bus),
-            stores: self.harness.stores.clone(),
-            settings: CopySettings::default(),
-            metrics: MigrateMetrics::register(&Metrics::new()),
-            clock: clock.clone(),
-        };
+        let stores = self.harness.stores.clone();
+        let migrate = Migrate::new(&self.harness.bus, stores, CopySettings::default(), clock.clone());
         let run = Arc::new(Run::create(new, false, clock.now()).0);
         Migration { harness: self.harness, action: Arc::new(migrate), dataset, run }
     }

@@ -22,7 +22,8 @@ pub(crate) use self::dataset::{
     ConsumerCommand, DatasetCommand, LocationArguments, RetireArguments, RollbackArguments,
 };
 pub(crate) use self::local::{
-    BenchArguments, BenchCommand, ChainsArguments, CopyArguments, DemoArguments, DevArguments, StepsArguments,
+    BenchArguments, BenchCommand, ChainsArguments, CopyArguments, DemoArguments, DevArguments, FleetArguments,
+    StepsArguments, StoreArguments,
 };
 pub(crate) use self::logs::LogArguments;
 pub(crate) use self::provision::ProvisionArguments;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use honk_agent::action::{Action, JobContext, Worked};
 use honk_agent::registry::{Registered, Registry};
+use honk_bus::Bus;
 use honk_protocol::dataset::{Location, LocationSpec, Side};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
@@ -17,7 +18,7 @@ use honk_storage::Stores;
 use serde_json::{Value, json};
 
 use crate::book::{Book, Entry};
-use crate::copy::{CopySettings, Progress};
+use crate::copy::{Budget, CopySettings, Progress};
 use crate::cut_over::outputs;
 use crate::metrics::MigrateMetrics;
 use crate::migration::{Migration, object};
@@ -37,6 +38,8 @@ pub struct Migrate {
     pub stores: Stores,
     /// Limits of one copy.
     pub settings: CopySettings,
+    /// What all of them together may hold in memory.
+    pub budget: Budget,
     /// What is counted.
     pub metrics: MigrateMetrics,
     /// Dates holds and proofs.
@@ -95,6 +98,19 @@ fn share<'m>(migration: &'m mut Migration<'_>, read: &'m Registered) -> BoxFutur
 }
 
 impl Migrate {
+    /// With these limits of each copy, which share their memory; what is counted is shown to nobody.
+    pub fn new(bus: &Bus, stores: Stores, settings: CopySettings, clock: Clock) -> Self {
+        Self {
+            registry: Registry::new(bus, clock.clone()),
+            book: Book::new(bus),
+            stores,
+            budget: Budget::new(settings.buffer_bytes),
+            settings,
+            metrics: MigrateMetrics::default(),
+            clock,
+        }
+    }
+
     /// The dataset was cut over before this attempt. By this run: what is left is to say so again. By another: there is nothing to
     /// move, and copying would undo what readers and writers did at the target since.
     async fn already_moved(&self, job: &JobContext, location: &Location) -> Result<Outputs, Failed> {

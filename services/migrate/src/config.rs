@@ -57,24 +57,11 @@ impl MigrateSection {
         CopySettings {
             objects_in_flight: self.objects_in_flight,
             parts_in_flight: self.parts_in_flight,
-            buffer_bytes: self.buffer_bytes / u64::try_from(self.slots.max(1)).unwrap_or(u64::MAX),
+            buffer_bytes: self.buffer_bytes,
             multipart_threshold: self.multipart_threshold,
             part_size: self.part_size,
             copy_part_size: self.copy_part_size,
             ..CopySettings::default()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_memory_is_shared_by_the_datasets_that_migrate_at_a_time() {
-        let section = MigrateSection { slots: 4, buffer_bytes: 100, ..MigrateSection::default() };
-        assert_eq!(section.copy_settings().buffer_bytes, 25);
-        let idle = MigrateSection { slots: 0, buffer_bytes: 100, ..MigrateSection::default() };
-        assert_eq!(idle.copy_settings().buffer_bytes, 100);
     }
 }

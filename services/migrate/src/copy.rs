@@ -32,10 +32,11 @@ use std::sync::Arc;
 use honk_storage::{ErrorKind, Place, StorageError, Stores};
 use tokio_util::sync::CancellationToken;
 
+pub use budget::Budget;
 pub use chunk::{Chunk, ChunkSize};
 pub use error::CopyError;
 pub use policy::{Existing, Policy, SAMPLE, Verify};
-pub use progress::Progress;
+pub use progress::{Counters, Progress};
 pub use refused::{Refusal, Refused};
 pub use settings::CopySettings;
 pub use span::KeyRange;
@@ -58,6 +59,8 @@ pub struct CopyPlan {
     pub target: Place,
     /// Limits.
     pub settings: CopySettings,
+    /// Room for what is held in memory, which other copies may share.
+    pub budget: Budget,
     /// Where unfinished uploads are remembered; without one they are aborted.
     pub journal: Option<Arc<dyn Journal>>,
 }
@@ -92,7 +95,7 @@ pub async fn migrate_objects(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<CopyReport, CopyError> {
-    let engine = Engine::open(plan, progress, cancel.child_token(), Arc::default()).await?;
+    let engine = Engine::open(plan, progress.clone(), cancel.child_token(), Arc::default()).await?;
     let begun = engine.go_over(KeyRange::default(), Pass::Begin).await?;
     refuse_conflicts(&begun)?;
     progress.expect(begun.objects);
@@ -164,6 +167,7 @@ mod tests {
             source: Place::new("a", ""),
             target: Place::new("b", ""),
             settings: CopySettings::default(),
+            budget: Budget::new(1),
             journal: None,
         };
         is_send(migrate_objects(plan, &Progress::default(), &CancellationToken::new()));

@@ -5,6 +5,7 @@
 //! ends by its own time should this agent die. Writers that do not look at the location are not held; what they write to the source
 //! after the last comparison is found by a look afterwards, and named.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use honk_agent::registry::Registered;
@@ -34,7 +35,7 @@ impl Migration<'_> {
     /// Sends readers to the target, however many holds it takes.
     pub(crate) async fn cut_over(
         &mut self,
-        engine: &Engine<'_>,
+        engine: &Arc<Engine>,
         read: &Registered,
         (entry, kept): (Entry, &Kept),
     ) -> Result<Outputs, Failed> {
@@ -108,7 +109,7 @@ impl Migration<'_> {
     /// Writes down what was proved, moves the location, and looks whether anybody came too late.
     async fn flip(
         &self,
-        engine: &Engine<'_>,
+        engine: &Arc<Engine>,
         held: &Registered,
         done: Held,
         (entry, kept): (Entry, &Kept),
@@ -138,7 +139,7 @@ impl Migration<'_> {
     }
 
     /// What was written to the source after the last comparison. Not being able to look does not undo the migration.
-    async fn late(&self, engine: &Engine<'_>, kept: &Kept, compared: SetDigest) -> Option<Late> {
+    async fn late(&self, engine: &Arc<Engine>, kept: &Kept, compared: SetDigest) -> Option<Late> {
         match engine.go_over(KeyRange::default(), Pass::Look(kept)).await {
             Ok(now) if now.source == compared => Some(Late::default()),
             Ok(now) => {

@@ -22,7 +22,6 @@ pub mod with;
 use std::sync::Arc;
 
 use honk_agent::Action;
-use honk_agent::registry::Registry;
 use honk_agent::start;
 use honk_bus::Bus;
 use honk_protocol::topology;
@@ -30,7 +29,6 @@ use honk_service::{Clock, Context, Failure};
 use honk_storage::{StorageConfig, Stores};
 
 use crate::action::Migrate;
-use crate::book::Book;
 use crate::config::MigrateConfig;
 use crate::metrics::MigrateMetrics;
 use crate::plan::Planning;
@@ -65,13 +63,10 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
     let bus = start::connect(&context).await?;
     let stores = Stores::new(StorageConfig::from(context.config.storage.clone()));
     let keeper = Keeper::new(&bus, topology::CONTROL, &stores);
+    let settings = context.config.migrate.copy_settings();
     let migrate = Migrate {
-        registry: Registry::new(&bus, context.clock.clone()),
-        book: Book::new(&bus),
-        stores,
-        settings: context.config.migrate.copy_settings(),
         metrics: MigrateMetrics::register(&context.metrics),
-        clock: context.clock.clone(),
+        ..Migrate::new(&bus, stores, settings, context.clock.clone())
     };
     let after = After { bus: bus.clone(), clock: context.clock.clone() };
     let actions = actions(migrate, after);

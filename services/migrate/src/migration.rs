@@ -127,7 +127,7 @@ impl<'a> Migration<'a> {
     }
 
     /// The first look of all says what at the target is not the migration's; later ones believe the book.
-    async fn look(&self, engine: &Engine<'_>) -> Result<(Entry, Kept, Tally), Failed> {
+    async fn look(&self, engine: &Arc<Engine>) -> Result<(Entry, Kept, Tally), Failed> {
         let all = KeyRange::default();
         if let Some((entry, kept)) = self.action.book.find(self.job).await? {
             let tally = self.checked(engine.go_over(all, Pass::Look(&kept)).await)?;
@@ -177,7 +177,7 @@ impl<'a> Migration<'a> {
     }
 
     /// Round after round, until what changes during one can be copied while writers wait.
-    async fn catch_up(&mut self, engine: &Engine<'_>, kept: &Kept) -> Result<(), Failed> {
+    async fn catch_up(&mut self, engine: &Arc<Engine>, kept: &Kept) -> Result<(), Failed> {
         loop {
             let begin = Instant::now();
             let tally = self.checked(engine.go_over(KeyRange::default(), Pass::Sync(kept)).await)?;
@@ -234,7 +234,7 @@ impl<'a> Migration<'a> {
         }
     }
 
-    pub(crate) async fn engine(&self, cancel: CancellationToken) -> Result<Engine<'a>, Failed> {
+    pub(crate) async fn engine(&self, cancel: CancellationToken) -> Result<Arc<Engine>, Failed> {
         let mut settings = self.action.settings.clone();
         settings.policy = self.with.policy();
         settings.keep = self.with.keep;
@@ -243,9 +243,10 @@ impl<'a> Migration<'a> {
             source: self.source.clone(),
             target: self.target.clone(),
             settings,
+            budget: self.action.budget.clone(),
             journal: Some(self.action.book.uploads(self.job)),
         };
-        let engine = Engine::open(plan, self.progress, cancel, Arc::clone(&self.proofs)).await;
+        let engine = Engine::open(plan, self.progress.clone(), cancel, Arc::clone(&self.proofs)).await;
         engine.map_err(|error| self.failed(&error))
     }
 

@@ -12,7 +12,7 @@ use honk_storage::Stores;
 use serde_json::json;
 
 use crate::copy::pass::Pass;
-use crate::copy::{CopyPlan, CopySettings, Engine, Existing, KeyRange, Progress, Tally};
+use crate::copy::{Budget, CopyPlan, CopySettings, Engine, Existing, KeyRange, Progress, Tally};
 use crate::fault;
 use crate::migration::object;
 use crate::with::With;
@@ -42,11 +42,17 @@ impl Action for Planning {
         settings.policy = with.policy();
         // To be told apart from what is to be copied; a plan names them, whatever the migration may do about them.
         settings.policy.existing = Existing::Fail;
-        let (stores, journal) = (self.stores.clone(), None);
-        let plan = CopyPlan { stores, source: source.clone(), target: target.clone(), settings, journal };
-        let progress = Progress::default();
+        let plan = CopyPlan {
+            stores: self.stores.clone(),
+            source: source.clone(),
+            target: target.clone(),
+            // Nothing is held in memory: nothing is copied.
+            budget: Budget::new(0),
+            settings,
+            journal: None,
+        };
         let looked = async {
-            let engine = Engine::open(plan, &progress, job.cancelled.child_token(), Arc::default()).await?;
+            let engine = Engine::open(plan, Progress::default(), job.cancelled.child_token(), Arc::default()).await?;
             engine.go_over(KeyRange::default(), Pass::Begin).await
         };
         let tally = looked.await.map_err(|error| fault::failed(&error, &source, &target))?;

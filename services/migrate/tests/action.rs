@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering;
 
 use honk_agent::{Action as _, JobContext};
 use honk_migrate::action::Migrate;
-use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
-use honk_migrate::metrics::MigrateMetrics;
 use honk_protocol::dataset::{Location, LocationSpec, Side};
 use honk_protocol::name::RunId;
 use honk_protocol::reason::Reason;
@@ -19,14 +17,8 @@ use honk_testkit::world::{after, job};
 use serde_json::json;
 
 fn migrate(world: &World) -> Migrate {
-    Migrate {
-        registry: world.registry(),
-        book: Book::new(&world.bus),
-        stores: world.stores.clone(),
-        settings: CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() },
-        metrics: MigrateMetrics::default(),
-        clock: world.clock.clone(),
-    }
+    let settings = CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() };
+    Migrate::new(&world.bus, world.stores.clone(), settings, world.clock.clone())
 }
 
 fn validated(job: &JobContext, location: &Location) -> JobContext {

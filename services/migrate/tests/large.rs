@@ -146,11 +146,11 @@ async fn an_upload_that_somebody_aborts_is_begun_again() {
 }
 
 #[tokio::test]
-async fn many_large_objects_share_room_for_two_parts() {
+async fn many_large_objects_share_room_for_four_parts() {
     let mut world = World::two_servers().await;
     world.settings.multipart_threshold = MIB as u64;
     world.settings.part_size = 5 * MIB as u64;
-    world.settings.buffer_bytes = 10 * MIB as u64;
+    world.settings.buffer_bytes = 20 * MIB as u64;
     for key in ["a", "b", "c", "d"] {
         world.put_source(key, random(10 * MIB + 1), &Attributes::default()).await;
     }

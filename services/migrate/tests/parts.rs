@@ -9,9 +9,7 @@ use bytes::Bytes;
 use honk_agent::action::Worked;
 use honk_agent::{Action as _, JobContext};
 use honk_migrate::action::Migrate;
-use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
-use honk_migrate::metrics::MigrateMetrics;
 use honk_protocol::dataset::{Place, Side};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Effect, Fence, Outputs, Run, RunEvent};
@@ -22,14 +20,8 @@ use honk_testkit::world::job;
 use serde_json::{Value, json};
 
 fn migrate(world: &World) -> Migrate {
-    Migrate {
-        registry: world.registry(),
-        book: Book::new(&world.bus),
-        stores: world.stores.clone(),
-        settings: CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() },
-        metrics: MigrateMetrics::default(),
-        clock: world.clock.clone(),
-    }
+    let settings = CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() };
+    Migrate::new(&world.bus, world.stores.clone(), settings, world.clock.clone())
 }
 
 /// A migration whose deliveries are made here.

@@ -280,6 +280,12 @@ Examples:
   honk bench copy --objects 1000 --large 0 --rounds 1 -o json
   honk bench copy --endpoint http://127.0.0.1:9000 --endpoint http://127.0.0.1:9001 --access-key AK --secret-key SK";
 
+pub(super) const BENCH_FLEET: &str = "\
+Examples:
+  honk bench fleet
+  honk bench fleet --objects 20000 --agents 1,8 --latency-ms 50 -o json
+  honk bench fleet --endpoint http://127.0.0.1:9000 --access-key AK --secret-key SK --nats nats://127.0.0.1:4222";
+
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   honk completions bash > ~/.local/share/bash-completion/completions/honk

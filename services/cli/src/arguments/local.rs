@@ -52,28 +52,24 @@ pub(crate) enum BenchCommand {
     /// Measure the copy engine: objects and bytes a second, CPU time, memory
     #[command(after_help = super::examples::BENCH_COPY)]
     Copy(CopyArguments),
+    /// Measure how much faster more agents migrate one dataset
+    #[command(after_help = super::examples::BENCH_FLEET)]
+    Fleet(FleetArguments),
     /// Serve objects from memory until standard input ends
     #[command(hide = true, after_help = super::examples::BENCH_COPY)]
     Store,
     /// Copy what standard input says
     #[command(hide = true, after_help = super::examples::BENCH_COPY)]
     Mover,
+    /// Serve the migrate pool until standard input ends
+    #[command(hide = true, after_help = super::examples::BENCH_FLEET)]
+    Agent,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CopyArguments {
-    /// An S3 endpoint; a second one for copies between two. Without any, two embedded stores in memory are started
-    #[arg(long, value_name = "URL", num_args = 1..=2)]
-    pub(crate) endpoint: Vec<reqwest::Url>,
-    /// Access key at the endpoints
-    #[arg(long, value_name = "KEY", default_value = "honk-bench")]
-    pub(crate) access_key: String,
-    /// Secret key at the endpoints
-    #[arg(long, value_name = "KEY", default_value = "honk-bench-secret", hide_default_value = true)]
-    pub(crate) secret_key: String,
-    /// Region of the endpoints
-    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
-    pub(crate) region: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
     /// How many small objects
     #[arg(long, value_name = "N", default_value = "10000")]
     pub(crate) objects: u32,
@@ -92,6 +88,44 @@ pub(crate) struct CopyArguments {
     /// Leave the source objects there, for the next measurement
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+/// Stores to measure at.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// An S3 endpoint; a second one for copies between two. Without any, two embedded stores in memory are started
+    #[arg(long, value_name = "URL", num_args = 1..=2)]
+    pub(crate) endpoint: Vec<reqwest::Url>,
+    /// Access key at the endpoints
+    #[arg(long, value_name = "KEY", default_value = "honk-bench")]
+    pub(crate) access_key: String,
+    /// Secret key at the endpoints
+    #[arg(long, value_name = "KEY", default_value = "honk-bench-secret", hide_default_value = true)]
+    pub(crate) secret_key: String,
+    /// Region of the endpoints
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    pub(crate) region: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FleetArguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// How many objects the dataset has
+    #[arg(long, value_name = "N", default_value = "100000")]
+    pub(crate) objects: NonZeroU32,
+    /// Bytes of an object
+    #[arg(long, value_name = "BYTES", default_value = "64")]
+    pub(crate) object_size: u64,
+    /// Numbers of agents, measured one after the other
+    #[arg(long, value_name = "N,…", default_value = "1,2,4", value_delimiter = ',')]
+    pub(crate) agents: Vec<NonZeroUsize>,
+    /// What every request waits at the embedded store, as it would on its way to a store elsewhere, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "100")]
+    pub(crate) latency_ms: u64,
+    /// A NATS server to use instead of starting one
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
 }
 
 #[derive(Debug, Args)]

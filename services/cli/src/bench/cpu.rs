@@ -1,4 +1,4 @@
-//! CPU time of processes: the figure that a noisy machine spares.
+//! CPU time of processes, the figure that a noisy machine spares, and their memory.
 
 use std::time::Duration;
 
@@ -46,6 +46,13 @@ impl Spent {
 /// CPU time that this process has used since its start.
 pub(crate) fn used_so_far() -> Duration {
     CpuTime::of_self().0
+}
+
+/// The most memory that this process has had resident, in KiB, where the system tells: `VmHWM` (proc(5)).
+pub(crate) fn peak_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// What each of `count` things took, in microseconds.

@@ -73,6 +73,17 @@ pub(super) fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
+/// So many a second, or of a unit.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+pub(super) fn per(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds.max(f64::MIN_POSITIVE)
+}
+
+/// As people read it.
+pub(super) fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,8 +11,9 @@ use honk_runner::config::RunnerConfig;
 use serde::Serialize;
 
 use super::cpu::{Meter, Spent, micros_each};
+use super::load::{Load, STUCK, register};
 use super::report::round;
-use super::{Load, register, temporary_folder};
+use super::temporary_folder;
 use crate::arguments::StepsArguments;
 use crate::error::CliError;
 use crate::system::{Nats, Services, context, provision, start_nats};
@@ -68,7 +69,7 @@ async fn measure(arguments: &StepsArguments, nats: &Nats, folder: &std::path::Pa
     let mut services = Services::new();
     services.start(&context, "honk-intake", IntakeConfig::default(), honk_intake::serve);
     services.start(&context, "honk-runner", RunnerConfig::default(), honk_runner::serve);
-    let mut load = Load::new(bus, datasets).await?;
+    let mut load = Load::new(bus, datasets, STUCK).await?;
     let measured = tokio::select! {
         failure = services.first_failure() => Err(failure.into()),
         measured = compare(&mut load, runs, nats.pid()) => measured,

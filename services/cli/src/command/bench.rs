@@ -13,6 +13,10 @@ pub(crate) async fn run(arguments: BenchArguments, output: &Output) -> Result<Ex
         BenchCommand::Copy(arguments) => {
             output.data(&Box::pin(bench::copy(&arguments, output)).await?, bench::CopyReport::text)?;
         }
+        BenchCommand::Fleet(arguments) => {
+            output.data(&Box::pin(bench::fleet(&arguments, output)).await?, bench::FleetReport::text)?;
+        }
+        BenchCommand::Agent => Box::pin(bench::agent(&Output::new(Format::Json))).await?,
         BenchCommand::Store => bench::store(&Output::new(Format::Json)).await?,
         BenchCommand::Mover => Box::pin(bench::mover(&Output::new(Format::Json))).await?,
     }

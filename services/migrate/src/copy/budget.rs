@@ -1,4 +1,4 @@
-//! The byte budget: who holds an object or a part in memory holds permits for its size. And turns for objects that are copied in parts.
+//! The byte budget: who holds an object or a part in memory holds permits for its size.
 
 use std::sync::Arc;
 
@@ -7,24 +7,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Permits are handed out in this unit, because a semaphore counts in 32 bits.
 const UNIT: u64 = 1 << 10;
 
-/// Bytes that may be in memory at a time.
-#[derive(Debug)]
-pub(super) struct Budget {
+/// Bytes that may be in memory at a time, by all copies that have a clone of it. Room is given in the order in which it is asked for.
+#[derive(Clone, Debug)]
+pub struct Budget {
     semaphore: Arc<Semaphore>,
     units: u32,
-    large: Arc<Semaphore>,
 }
 
 impl Budget {
-    /// Room for so many bytes, and for the parts of so many objects.
-    pub(super) fn new(bytes: u64, large: usize) -> Self {
+    /// Room for so many bytes.
+    pub fn new(bytes: u64) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX >> 4).clamp(1, u32::MAX >> 4);
-        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units, large: Arc::new(Semaphore::new(large)) }
-    }
-
-    /// Waits for the turn of an object that is copied in parts, which it has until this is dropped.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.large).acquire_owned().await.ok()
+        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units }
     }
 
     /// Waits for room for `bytes`; more than the whole budget counts as the whole budget. `None` never happens: the
@@ -42,7 +36,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_waits() {
-        let budget = Budget::new(10 * UNIT, 1);
+        let budget = Budget::new(10 * UNIT);
         let first = budget.take(8 * UNIT).await;
         assert!(budget.take(3 * UNIT).now_or_never().is_none());
         drop(first);

@@ -27,7 +27,7 @@ pub(super) fn listed(source: &ObjectInfo, target: &ObjectInfo) -> Verdict {
     }
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Compares the checksums that the stores keep of the whole objects, and where these have none in common, reads what
     /// is necessary; if the target is to be read back, that at any rate. An object that is no longer the listed version is different.
     pub(super) async fn read_equal(

@@ -1,11 +1,15 @@
 //! What all passes share: the two ends, the limits, what is known so far; and how one object is copied, whatever becomes of it meanwhile.
 
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use honk_storage::{Etag, ObjectInfo, Place, StorageError, Store, Stores, is_same_endpoint, overlap};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 
 use super::budget::Budget;
 use super::error::CopyError;
@@ -31,19 +35,22 @@ impl Side {
 }
 
 /// A copy under way.
-pub(crate) struct Engine<'p> {
+pub(crate) struct Engine {
     pub(super) source: Side,
     pub(super) target: Side,
     pub(super) one_endpoint: bool,
     pub(super) settings: CopySettings,
     pub(super) budget: Budget,
+    /// Turns of objects that are copied in parts.
+    pub(super) turns: Semaphore,
     pub(super) journal: Option<Arc<dyn Journal>>,
-    pub(super) progress: &'p Progress,
+    pub(super) progress: Progress,
     pub(super) cancel: CancellationToken,
     pub(super) parts: AtomicU64,
     /// What was found out of single versions.
     pub(super) proofs: Arc<Proofs>,
     counts: Counts,
+    tasks: TaskTracker,
 }
 
 /// What tells refused objects from a store that refuses everything.
@@ -53,21 +60,22 @@ struct Counts {
     refused: Mutex<Option<Refused>>,
 }
 
-impl<'p> Engine<'p> {
+impl Engine {
     pub(crate) async fn open(
         plan: CopyPlan,
-        progress: &'p Progress,
+        progress: Progress,
         cancel: CancellationToken,
         proofs: Arc<Proofs>,
-    ) -> Result<Self, CopyError> {
+    ) -> Result<Arc<Self>, CopyError> {
         if overlap(&plan.source, &plan.target) {
             return Err(CopyError::Overlap);
         }
-        Ok(Self {
+        Ok(Arc::new(Self {
             source: Side::open(&plan.stores, &plan.source).await?,
             target: Side::open(&plan.stores, &plan.target).await?,
             one_endpoint: is_same_endpoint(&plan.source, &plan.target),
-            budget: Budget::new(plan.settings.buffer_bytes, plan.settings.large_in_flight()),
+            budget: plan.budget,
+            turns: Semaphore::new(plan.settings.large_in_flight()),
             journal: plan.journal,
             settings: plan.settings,
             progress,
@@ -75,16 +83,33 @@ impl<'p> Engine<'p> {
             parts: AtomicU64::new(0),
             proofs,
             counts: Counts::default(),
-        })
+            tasks: TaskTracker::new(),
+        }))
     }
 
     /// All pairs of both listings behind the key `after`.
     pub(super) fn pairs(
         &self,
         after: Option<&str>,
-    ) -> impl futures_util::Stream<Item = Result<Pair, CopyError>> + Send + use<'_, 'p> {
+    ) -> impl futures_util::Stream<Item = Result<Pair, CopyError>> + Send + use<'_> {
         let end = |side| (self.listing(side, after), side.store.bucket());
         pairs(end(&self.source), end(&self.target))
+    }
+
+    /// Does work as a task of its own, so that objects are copied by all processors at a time. Dropped, it ends where it waits.
+    pub(super) async fn apart<T, F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> Result<T, CopyError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, CopyError>> + Send + 'static,
+    {
+        let task = self.tasks.spawn(work(Arc::clone(self)).in_current_span());
+        match AbortOnDropHandle::new(task).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_cancelled) => Err(CopyError::Cancelled),
+            },
+        }
     }
 
     /// Aborts uploads that nobody will go on with. One that stays costs space at the target until the bucket's own rules remove it.

@@ -86,10 +86,11 @@ fn is_worth_a_new_upload(error: &StorageError) -> bool {
     error.kind() == ErrorKind::Corrupt || error.code() == Some("NoSuchUpload")
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Copies `object` in parts.
     pub(super) async fn copy_large(&self, object: &ObjectInfo, to: &str, cut: Cut) -> Result<Written, CopyError> {
-        let _turn = self.budget.turn().await;
+        // `Err` never happens: the semaphore is not closed.
+        let _turn = self.turns.acquire().await;
         let mut patience = Patience::new(&self.settings);
         loop {
             match self.upload_whole(object, to, cut).await {

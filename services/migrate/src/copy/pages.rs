@@ -7,7 +7,7 @@ use super::engine::{Engine, Side};
 use super::error::CopyError;
 use super::join::{Entry, Listing};
 
-impl Engine<'_> {
+impl Engine {
     /// Everything under the prefix of `side` behind the key `after`, a page in memory at a time.
     pub(super) fn listing<'a>(&'a self, side: &'a Side, after: Option<&str>) -> Listing<'a> {
         let start = after.map_or(PageCursor::Start, |after| PageCursor::AfterKey(format!("{}{after}", side.prefix)));

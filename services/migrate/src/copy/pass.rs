@@ -5,6 +5,8 @@
 //! proof that both sides were the same, object by object, while it went by. Passes can be repeated after any failure, by anybody: the
 //! target itself is the journal of what was done.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use honk_storage::{ObjectInfo, PageCursor};
@@ -36,13 +38,17 @@ pub(crate) enum Pass<'k> {
 /// One pair, and what became of it.
 type Found = (Pair, Finding);
 
-impl Engine<'_> {
+impl Engine {
     /// Goes once over all keys of `range`. Boxed outside of any `async`: only here can the compiler see that it may move between threads.
-    pub(crate) fn go_over<'a>(&'a self, range: KeyRange, pass: Pass<'a>) -> BoxFuture<'a, Result<Tally, CopyError>> {
+    pub(crate) fn go_over<'a>(
+        self: &'a Arc<Self>,
+        range: KeyRange,
+        pass: Pass<'a>,
+    ) -> BoxFuture<'a, Result<Tally, CopyError>> {
         Box::pin(self.go_over_all(range, pass))
     }
 
-    async fn go_over_all(&self, range: KeyRange, pass: Pass<'_>) -> Result<Tally, CopyError> {
+    async fn go_over_all(self: &Arc<Self>, range: KeyRange, pass: Pass<'_>) -> Result<Tally, CopyError> {
         let visit = |span| self.visit(span, pass).boxed();
         let has_beyond = |key| self.has_beyond(key);
         if matches!(pass, Pass::Sync(_)) {
@@ -68,7 +74,7 @@ impl Engine<'_> {
     }
 
     /// Walks one span. After a failure nothing new is begun, and what is under way ends by itself, so that no upload stays unfinished.
-    async fn visit(&self, span: std::sync::Arc<Span>, pass: Pass<'_>) -> Result<Tally, CopyError> {
+    async fn visit(self: &Arc<Self>, span: Arc<Span>, pass: Pass<'_>) -> Result<Tally, CopyError> {
         let mut tally = Tally::default();
         let mut cutter = Cutter::new(self.settings.policy.chunk, span.after().map(str::to_owned));
         let mut failure = None;
@@ -102,7 +108,11 @@ impl Engine<'_> {
     }
 
     /// Boxed: it is as large as a copy.
-    fn settle<'a>(&'a self, pair: Result<Pair, CopyError>, pass: Pass<'a>) -> BoxFuture<'a, Result<Found, CopyError>> {
+    fn settle<'a>(
+        self: &'a Arc<Self>,
+        pair: Result<Pair, CopyError>,
+        pass: Pass<'a>,
+    ) -> BoxFuture<'a, Result<Found, CopyError>> {
         async move {
             let pair = pair?;
             let finding = match pass {
@@ -139,7 +149,7 @@ impl Engine<'_> {
     }
 
     /// Does what is to be done about a pair.
-    async fn sync(&self, pair: &Pair, kept: &Kept) -> Result<Finding, CopyError> {
+    async fn sync(self: &Arc<Self>, pair: &Pair, kept: &Kept) -> Result<Finding, CopyError> {
         let finding = match (self.look(pair, Some(kept)).await?, &pair.source) {
             (Finding::Wanted, Some(source)) => self.copy_again_at_most_once(&pair.key, source).await?,
             (Finding::Gone, _) => {
@@ -164,13 +174,15 @@ impl Engine<'_> {
     }
 
     /// Copies a version; one that was copied twice already, and still differs, will not become right by a third time.
-    async fn copy_again_at_most_once(&self, key: &str, source: &ObjectInfo) -> Result<Finding, CopyError> {
+    async fn copy_again_at_most_once(self: &Arc<Self>, key: &str, source: &ObjectInfo) -> Result<Finding, CopyError> {
         let version = (&source.etag, &source.etag);
         let again = self.proofs.has(Fact::Copied, key, version);
         if again && self.proofs.has(Fact::CopiedAgain, key, version) {
             return Ok(Finding::Differs);
         }
-        let finding = self.one_object(key, self.copy_current(key, source.clone()).await)?;
+        let (name, listed) = (key.to_owned(), source.clone());
+        let copied = self.apart(|engine| async move { engine.copy_current(&name, listed).await }).await;
+        let finding = self.one_object(key, copied)?;
         if matches!(finding, Finding::Copied) {
             let fact = if again { Fact::CopiedAgain } else { Fact::Copied };
             self.proofs.remember(fact, key, version);

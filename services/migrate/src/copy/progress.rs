@@ -1,10 +1,24 @@
 //! Counters that others read while a copy runs.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How far a copy is. All counters are approximate while it runs.
+/// How far a copy is. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<Counters>);
+
+impl Deref for Progress {
+    type Target = Counters;
+
+    fn deref(&self) -> &Counters {
+        &self.0
+    }
+}
+
+/// The counters. All are approximate while a copy runs.
 #[derive(Debug)]
-pub struct Progress {
+pub struct Counters {
     objects_done: AtomicU64,
     bytes_done: AtomicU64,
     objects_verified: AtomicU64,
@@ -15,7 +29,7 @@ pub struct Progress {
 /// No dataset has this many objects.
 const UNKNOWN: u64 = u64::MAX;
 
-impl Default for Progress {
+impl Default for Counters {
     fn default() -> Self {
         Self {
             objects_done: AtomicU64::new(0),
@@ -27,7 +41,7 @@ impl Default for Progress {
     }
 }
 
-impl Progress {
+impl Counters {
     /// Objects that are at the target, copied or found there.
     pub fn objects_done(&self) -> u64 {
         self.objects_done.load(Ordering::Relaxed)
@@ -43,7 +57,7 @@ impl Progress {
         self.objects_verified.load(Ordering::Relaxed)
     }
 
-    /// Objects of the source, once it has been listed or [`Progress::expect`] was called.
+    /// Objects of the source, once it has been listed or [`Counters::expect`] was called.
     pub fn objects_total(&self) -> Option<u64> {
         Some(self.objects_total.load(Ordering::Relaxed)).filter(|total| *total != UNKNOWN)
     }

@@ -19,7 +19,7 @@ pub(super) enum Sameness {
     Different,
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Compares two listed objects as far as the policy asks for. What is proved once of two versions is not asked again.
     pub(super) async fn sameness(
         &self,

@@ -15,7 +15,7 @@ pub struct CopySettings {
     pub objects_in_flight: usize,
     /// Parts of one object under way at a time, downloads and uploads each.
     pub parts_in_flight: usize,
-    /// Bytes of objects and parts held in memory at a time.
+    /// Bytes of the budget for objects and parts in memory ([`super::Budget`]).
     pub buffer_bytes: u64,
     /// Objects above this many bytes are sent in parts.
     pub multipart_threshold: u64,
@@ -64,9 +64,9 @@ impl Default for CopySettings {
 }
 
 impl CopySettings {
-    /// The most bytes that are held as one piece; larger ones stream through.
+    /// The most bytes that are held as one piece, so that there are always a few; larger ones stream through.
     pub(super) fn largest_buffer(&self) -> u64 {
-        self.buffer_bytes / 2
+        self.buffer_bytes / 4
     }
 
     /// Objects that are copied in parts at a time: so many that their parts fill the memory, as more would only leave more unfinished.

@@ -92,7 +92,7 @@ async fn kept(store: &Store, key: &str, head: &ObjectHead, keep: Keep) -> Result
     Ok(attributes)
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Copies one version; fails with `Changed` or `NoSuchKey` when the source no longer has it.
     pub(super) async fn copy_version(&self, key: &str, object: &ObjectInfo) -> Result<(), CopyError> {
         let to = format!("{}{key}", self.target.prefix);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use honk_local::s3::{S3Options, S3Server, Storage};
 use honk_migrate::copy::journal::Journal;
-use honk_migrate::copy::{CopyError, CopyPlan, CopyReport, CopySettings, Progress, migrate_objects};
+use honk_migrate::copy::{Budget, CopyError, CopyPlan, CopyReport, CopySettings, Progress, migrate_objects};
 use honk_storage::{Algorithm, Attributes, Credentials, Place, StorageConfig, Store, Stores};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,7 @@ impl World {
             source: self.source_place.clone(),
             target: self.target_place.clone(),
             settings: self.settings.clone(),
+            budget: Budget::new(self.settings.buffer_bytes),
             journal: self.journal.clone(),
         }
     }

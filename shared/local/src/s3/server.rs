@@ -81,6 +81,11 @@ pub struct S3Server {
 impl S3Server {
     /// Opens the storage and starts to listen. Buckets addressed by path; any region in a signature is accepted.
     pub async fn start(options: S3Options) -> Result<Self, S3ServerError> {
+        Self::start_far_away(options, Duration::ZERO).await
+    }
+
+    /// The same, but every request waits for `latency` before it is looked at, as it would on its way to a server elsewhere.
+    pub async fn start_far_away(options: S3Options, latency: Duration) -> Result<Self, S3ServerError> {
         let S3Options { listen, storage, access_key, secret_key } = options;
         let store = open(storage).await?;
         let unavailable = |source| S3ServerError::Listen { address: listen, source };
@@ -91,7 +96,8 @@ impl S3Server {
         builder.set_auth(OneKey { access_key: access_key.clone(), secret_key: secret });
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, builder.build(), stop.clone()));
+        let service = Delayed { service: builder.build(), latency };
+        tasks.spawn(serve(listener, service, stop.clone()));
         Ok(Self { address, access_key, secret_key, stop, tasks })
     }
 
@@ -122,6 +128,13 @@ impl S3Server {
     }
 }
 
+/// The service, behind a way of some length.
+#[derive(Clone)]
+struct Delayed {
+    service: S3Service,
+    latency: Duration,
+}
+
 async fn open(storage: Storage) -> Result<Store, S3ServerError> {
     let Storage::Disk(folder) = storage else { return Ok(Store::in_memory()) };
     let root = folder.clone();
@@ -129,7 +142,7 @@ async fn open(storage: Storage) -> Result<Store, S3ServerError> {
     opened.map_err(io::Error::other).flatten().map_err(|source| S3ServerError::Open { folder, source })
 }
 
-async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToken) {
+async fn serve(listener: TcpListener, service: Delayed, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -155,7 +168,7 @@ async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToke
     }
 }
 
-async fn serve_connection(stream: TcpStream, service: S3Service, stop: CancellationToken) {
+async fn serve_connection(stream: TcpStream, service: Delayed, stop: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch Nagle's algorithm off");
     }
@@ -176,7 +189,13 @@ async fn serve_connection(stream: TcpStream, service: S3Service, stop: Cancellat
 
 /// The protocol crate logs every 404 and 412 as an error. They are answers, so its log is switched off; what is this
 /// server's own fault is told here.
-async fn call(service: &S3Service, request: hyper::Request<Body>) -> Result<HttpResponse, HttpError> {
+async fn call(
+    Delayed { service, latency }: &Delayed,
+    request: hyper::Request<Body>,
+) -> Result<HttpResponse, HttpError> {
+    if !latency.is_zero() {
+        tokio::time::sleep(*latency).await;
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = service.call(request).with_subscriber(Dispatch::none()).await;
     match &response {

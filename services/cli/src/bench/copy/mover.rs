@@ -1,13 +1,13 @@
 //! `honk bench mover`, hidden: copies and verifies one prefix with the engine of `honk/migrate`, as its agent would, and says what that took.
 
 use honk_migrate::config::MigrateSection;
-use honk_migrate::copy::{CopyPlan, Progress, migrate_objects};
+use honk_migrate::copy::{Budget, CopyPlan, Progress, migrate_objects};
 use honk_storage::{Place, StorageSettings, Stores};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::super::cpu::used_so_far;
-use super::child::told;
+use super::super::child::told;
+use super::super::cpu::{peak_kib, used_so_far};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -36,11 +36,13 @@ pub(super) struct Moved {
 pub(crate) async fn run(output: &Output) -> Result<(), CliError> {
     let Order { source, target, storage } = told()?;
     let place = |(bucket, prefix, url): (String, String, String)| Place::new(bucket, prefix).at(url);
+    let section = MigrateSection::default();
     let plan = CopyPlan {
         stores: Stores::new(storage.into()),
         source: place(source),
         target: place(target),
-        settings: MigrateSection { slots: 1, ..MigrateSection::default() }.copy_settings(),
+        budget: Budget::new(section.buffer_bytes),
+        settings: section.copy_settings(),
         journal: None,
     };
     let copied = Box::pin(migrate_objects(plan, &Progress::default(), &CancellationToken::new())).await;
@@ -54,11 +56,4 @@ pub(crate) async fn run(output: &Output) -> Result<(), CliError> {
         cpu_s: used_so_far().as_secs_f64(),
         peak_kib: peak_kib(),
     })
-}
-
-/// `VmHWM` (proc(5)).
-fn peak_kib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }

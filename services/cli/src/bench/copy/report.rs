@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::report::round;
+use super::super::report::{hundredths, per, round};
 use super::mover::Moved;
 
 /// All cases.
@@ -66,15 +66,6 @@ impl Figures {
             peak_mib: peaks.map(median).map(round),
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn per(count: u64, seconds: f64) -> f64 {
-    count as f64 / seconds.max(f64::MIN_POSITIVE)
-}
-
-fn hundredths(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 /// The middle one, the lower of two.

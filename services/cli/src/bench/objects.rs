@@ -4,9 +4,13 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use honk_storage::{Algorithm, Attributes, Place, StorageError, Store, Stores, listing};
 
-use super::SOURCE;
-use crate::arguments::CopyArguments;
 use crate::error::CliError;
+
+/// The bucket that is read.
+pub(super) const SOURCE: &str = "honk-bench-source";
+
+/// The bucket that is written.
+pub(super) const TARGET: &str = "honk-bench-target";
 
 /// Requests under way while the source is written or a target removed.
 const IN_FLIGHT: usize = 64;
@@ -21,11 +25,9 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(arguments: &CopyArguments) -> Self {
-        Self {
-            small: (arguments.objects.into(), arguments.object_size),
-            large: (arguments.large.into(), arguments.large_mib << 20),
-        }
+    /// So many small and large ones of so many bytes each.
+    pub(super) fn new(small: (u32, u64), large: (u32, u64)) -> Self {
+        Self { small: (small.0.into(), small.1), large: (large.0.into(), large.1) }
     }
 
     pub(super) fn describe(&self) -> String {
