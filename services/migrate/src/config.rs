@@ -41,7 +41,7 @@ impl Default for MigrateSection {
         Self {
             slots: 8,
             // With connections and listings beside it, the agent stays under 256 MiB.
-            buffer_bytes: 128 << 20,
+            buffer_bytes: 96 << 20,
             objects_in_flight: copy.objects_in_flight,
             parts_in_flight: copy.parts_in_flight,
             multipart_threshold: copy.multipart_threshold,

@@ -17,7 +17,7 @@ use super::error::CopyError;
 use super::is_source_change;
 use super::join::Pair;
 use super::kept::{Kept, MOST_KEPT};
-use super::policy::Existing;
+use super::policy::{Existing, Verify};
 use super::proofs::Fact;
 use super::refused::Refusal;
 use super::sameness::Sameness;
@@ -186,6 +186,9 @@ impl Engine {
         if matches!(finding, Finding::Copied) {
             let fact = if again { Fact::CopiedAgain } else { Fact::Copied };
             self.proofs.remember(fact, key, version);
+            if self.settings.policy.verify == Verify::None {
+                self.proofs.remember(Fact::Trusted, key, version);
+            }
         }
         Ok(finding)
     }

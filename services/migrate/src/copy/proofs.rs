@@ -21,47 +21,65 @@ pub(super) enum Fact {
     SameBytes,
     /// The target's version was read, and has the source's bytes.
     ReadBack,
+    /// The source's version was copied, and nobody wants to know more.
+    Trusted,
     /// The source's version was copied.
     Copied,
     /// It was copied again, because the target was found to differ.
     CopiedAgain,
 }
 
+impl Fact {
+    /// Whether it spares another agent work. What was copied here only tells this process when to give up.
+    fn is_for_others(self) -> bool {
+        matches!(self, Self::SameBytes | Self::ReadBack | Self::Trusted)
+    }
+}
+
+type Facts = HashSet<[u8; SIZE]>;
+
 /// Facts about versions of objects.
 #[derive(Debug, Default)]
-pub(crate) struct Proofs(Mutex<HashSet<[u8; SIZE]>>);
+pub(crate) struct Proofs {
+    for_others: Mutex<Facts>,
+    own: Mutex<Facts>,
+}
 
 impl Proofs {
     /// Remembers, while there is room.
     pub(super) fn remember(&self, fact: Fact, key: &str, versions: (&Etag, &Etag)) {
-        let mut facts = self.lock();
+        let mut facts = self.facts(fact);
         if facts.len() < MOST {
             facts.insert(digest(fact, key, versions));
         }
     }
 
     pub(super) fn has(&self, fact: Fact, key: &str, versions: (&Etag, &Etag)) -> bool {
-        self.lock().contains(&digest(fact, key, versions))
+        self.facts(fact).contains(&digest(fact, key, versions))
     }
 
-    /// Whether there are none.
+    /// Whether there are none for others.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        lock(&self.for_others).is_empty()
     }
 
-    /// All of them, to be taken over by another process.
+    /// Those for others, to be taken over by another process.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        self.lock().iter().flatten().copied().collect()
+        lock(&self.for_others).iter().flatten().copied().collect()
     }
 
     /// Adds what another process has found.
     pub(crate) fn take_over(&self, bytes: &[u8]) {
-        self.lock().extend(bytes.as_chunks::<SIZE>().0);
+        lock(&self.for_others).extend(bytes.as_chunks::<SIZE>().0);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<[u8; SIZE]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn facts(&self, fact: Fact) -> MutexGuard<'_, Facts> {
+        lock(if fact.is_for_others() { &self.for_others } else { &self.own })
     }
+}
+
+fn lock(facts: &Mutex<Facts>) -> MutexGuard<'_, Facts> {
+    facts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn digest(fact: Fact, key: &str, (source, target): (&Etag, &Etag)) -> [u8; SIZE] {
@@ -84,9 +102,12 @@ mod tests {
         let (one, two) = (Etag::new("one"), Etag::new("two"));
         let proofs = Proofs::default();
         proofs.remember(Fact::SameBytes, "k", (&one, &two));
+        proofs.remember(Fact::Copied, "k", (&one, &one));
+        assert!(proofs.has(Fact::Copied, "k", (&one, &one)));
         let other = Proofs::default();
         other.take_over(&proofs.to_bytes());
         assert!(other.has(Fact::SameBytes, "k", (&one, &two)));
+        assert!(!other.has(Fact::Copied, "k", (&one, &one)), "of no use to others");
         assert!(!other.has(Fact::ReadBack, "k", (&one, &two)));
         assert!(!other.has(Fact::SameBytes, "k", (&two, &one)));
         assert!(!other.has(Fact::SameBytes, "ko", (&Etag::new("ne"), &two)));

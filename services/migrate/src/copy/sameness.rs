@@ -36,7 +36,7 @@ impl Engine {
             Verdict::Unknown if source.etag.md5().is_some() && target.etag.md5().is_some() => {
                 return Ok(Sameness::Different);
             }
-            Verdict::Unknown if verify == Verify::None && self.was_copied(key, source) => By::Size,
+            Verdict::Unknown if verify == Verify::None && self.is_trusted(key, source) => By::Size,
             Verdict::Unknown if self.has_same_bytes(key, source, target, false).await? => By::Checksum,
             Verdict::Different | Verdict::Unknown => return Ok(Sameness::Different),
         };
@@ -50,8 +50,8 @@ impl Engine {
         Ok(Sameness::Equal(Proof { by, read_back }))
     }
 
-    fn was_copied(&self, key: &str, source: &ObjectInfo) -> bool {
-        self.proofs.has(Fact::Copied, key, (&source.etag, &source.etag))
+    fn is_trusted(&self, key: &str, source: &ObjectInfo) -> bool {
+        self.proofs.has(Fact::Trusted, key, (&source.etag, &source.etag))
     }
 
     /// An object that was replaced or removed since it was listed is not the same: the copy will find out what it is now.
