@@ -14,6 +14,7 @@ mod join;
 pub mod journal;
 mod kept;
 mod large;
+mod marks;
 mod pages;
 pub(crate) mod pass;
 mod patience;
@@ -45,8 +46,18 @@ pub use tally::{Keys, NAMED_KEYS, Tally, Work};
 pub(crate) use engine::Engine;
 use journal::Journal;
 pub(crate) use kept::Kept;
+pub(crate) use marks::Marks;
 use pass::Pass;
 pub(crate) use proofs::Proofs;
+
+/// What passes over the same two places learn from each other.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// What was found out of single versions.
+    pub(crate) proofs: Proofs,
+    /// Where the keys lie.
+    pub(crate) marks: Marks,
+}
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]

@@ -29,7 +29,7 @@ use crate::action::Migrate;
 use crate::book::{Book, Entry, Plan};
 use crate::copy::pass::Pass;
 use crate::copy::{
-    CopyError, CopyPlan, Engine, Kept, KeyRange, Progress, Proofs, Tally, Work, refuse_conflicts, refuse_problems,
+    CopyError, CopyPlan, Engine, Kept, KeyRange, Known, Progress, Tally, Work, refuse_conflicts, refuse_problems,
 };
 use crate::fault;
 use crate::with::With;
@@ -59,7 +59,7 @@ pub(crate) struct Migration<'a> {
     pub(crate) source: Place,
     pub(crate) target: Place,
     pub(crate) progress: &'a Progress,
-    pub(crate) proofs: Arc<Proofs>,
+    pub(crate) known: Arc<Known>,
     pub(crate) memo: Memo,
     /// The source at the last look.
     pub(crate) seen: Option<SetDigest>,
@@ -80,7 +80,7 @@ impl<'a> Migration<'a> {
         let (source, target) = (action.stores.resolve(&spec.source), action.stores.resolve(&spec.target));
         let memo = Memo::of(job.memo());
         let is_written = memo.is_written;
-        Self { action, job, with, source, target, progress, proofs: Arc::default(), memo, seen: None, is_written }
+        Self { action, job, with, source, target, progress, known: Arc::default(), memo, seen: None, is_written }
     }
 
     /// Copies one part of a plan. What changes meanwhile is left to the rounds that follow.
@@ -91,13 +91,13 @@ impl<'a> Migration<'a> {
         let chunk = plan.chunks.get(part as usize).ok_or_else(missing)?;
         let (_, kept) = book.find(self.job).await?.ok_or_else(missing)?;
         let earlier = Book::earlier(self.job);
-        book.take_over(earlier.iter().map(String::as_str), &self.proofs).await;
+        book.take_over(earlier.iter().map(String::as_str), &self.known.proofs).await;
         self.progress.expect(chunk.work.objects);
         let begin = Instant::now();
         let engine = self.engine(self.job.cancelled.child_token()).await?;
         let done = engine.go_over(chunk.range.clone(), Pass::Sync(&kept.within(&chunk.range))).await;
         // Also of an attempt that fails: the next one need not prove it again.
-        let proofs = book.write_proofs(self.job, &self.proofs).await;
+        let proofs = book.write_proofs(self.job, &self.known.proofs).await;
         let tally = self.checked(done)?;
         let round = round(RoundKind::Copy, &tally, begin);
         Ok(object(json!({ "round": round, "proofs": proofs? })))
@@ -107,7 +107,9 @@ impl<'a> Migration<'a> {
     pub(crate) async fn bring_over(&mut self, read: &Registered) -> Result<Worked, Failed> {
         self.join_parts().await;
         let engine = self.engine(self.job.cancelled.child_token()).await?;
+        let begin = Instant::now();
         let (entry, kept, tally) = self.look(&engine).await?;
+        let is_ready = tally.wanted.is_none() && self.is_short(begin);
         self.progress.expect(tally.objects);
         self.see(&tally);
         // What there is to do after a round came meanwhile.
@@ -119,7 +121,9 @@ impl<'a> Migration<'a> {
             }
             return self.split(tally).await.map(Worked::Split);
         }
-        self.catch_up(&engine, &kept).await?;
+        if !is_ready {
+            self.catch_up(&engine, &kept).await?;
+        }
         if let Some(put_off) = self.put_off()? {
             return Ok(put_off);
         }
@@ -148,7 +152,7 @@ impl<'a> Migration<'a> {
         tracing::info!(parts, objects, bytes, removals, "the work is split");
         self.memo.plan = Some(self.action.book.write_plan(self.job, &plan).await?);
         self.memo.is_written = self.is_written;
-        self.memo.proofs.extend(self.action.book.write_proofs(self.job, &self.proofs).await?);
+        self.memo.proofs.extend(self.action.book.write_proofs(self.job, &self.known.proofs).await?);
         Ok(Split { parts, max_parallel: None, memo: self.memo.to_outputs() })
     }
 
@@ -158,7 +162,7 @@ impl<'a> Migration<'a> {
         let parts = self.job.memo().get(PARTS).and_then(Value::as_object).cloned().unwrap_or_default();
         let list = |name: &str| parts.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
         self.memo.proofs.extend(list("proofs").iter().filter_map(Value::as_str).map(ToOwned::to_owned));
-        book.take_over(self.memo.proofs.iter().map(String::as_str), &self.proofs).await;
+        book.take_over(self.memo.proofs.iter().map(String::as_str), &self.known.proofs).await;
         let rounds = list("round").into_iter().filter_map(|round| serde_json::from_value::<Round>(round).ok());
         let joined = rounds.reduce(|sum, part| Round {
             parts: sum.parts + part.parts,
@@ -171,8 +175,11 @@ impl<'a> Migration<'a> {
         });
         self.is_written |= joined.as_ref().is_some_and(|round| round.unsettled > 0);
         self.memo.rounds.extend(joined);
-        if let Some(plan) = self.memo.plan.take() {
-            book.forget([plan.as_str()]).await;
+        if let Some(name) = self.memo.plan.take() {
+            if let Ok(plan) = book.plan(&name).await {
+                self.known.marks.replace(plan.chunks.into_iter().filter_map(|chunk| chunk.range.until).collect());
+            }
+            book.forget([name.as_str()]).await;
         }
     }
 
@@ -182,13 +189,18 @@ impl<'a> Migration<'a> {
             let begin = Instant::now();
             let tally = self.checked(engine.go_over(KeyRange::default(), Pass::Sync(kept)).await)?;
             self.see(&tally);
-            let is_short = begin.elapsed() * 4 <= self.with.cut_over.max_hold;
+            let is_short = self.is_short(begin);
             self.memo.rounds.push(round(RoundKind::Copy, &tally, begin));
             if is_short || tally.is_clean() {
                 return Ok(());
             }
             self.must_converge()?;
         }
+    }
+
+    /// Whether another round like the one since `begin` fits into the time for which writers may be asked to wait, with much to spare.
+    fn is_short(&self, begin: Instant) -> bool {
+        begin.elapsed() * 4 <= self.with.cut_over.max_hold
     }
 
     /// Notes whether the source is as it was at the last look.
@@ -246,7 +258,7 @@ impl<'a> Migration<'a> {
             budget: self.action.budget.clone(),
             journal: Some(self.action.book.uploads(self.job)),
         };
-        let engine = Engine::open(plan, self.progress.clone(), cancel, Arc::clone(&self.proofs)).await;
+        let engine = Engine::open(plan, self.progress.clone(), cancel, Arc::clone(&self.known)).await;
         engine.map_err(|error| self.failed(&error))
     }
 

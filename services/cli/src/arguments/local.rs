@@ -121,7 +121,7 @@ pub(crate) struct FleetArguments {
     #[arg(long, value_name = "N,…", default_value = "1,2,4", value_delimiter = ',')]
     pub(crate) agents: Vec<NonZeroUsize>,
     /// What every request waits at the embedded store, as it would on its way to a store elsewhere, in milliseconds
-    #[arg(long, value_name = "MS", default_value = "100")]
+    #[arg(long, value_name = "MS", default_value = "200")]
     pub(crate) latency_ms: u64,
     /// A NATS server to use instead of starting one
     #[arg(long, value_name = "URL")]

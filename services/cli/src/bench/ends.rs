@@ -14,7 +14,7 @@ pub(super) struct Ends {
     /// At least one.
     pub(super) urls: Vec<String>,
     /// Stores of one's own are gone with their processes.
-    _servers: Vec<Process>,
+    servers: Vec<Process>,
 }
 
 impl Ends {
@@ -37,7 +37,12 @@ impl Ends {
             secret_key: Some(secret_key.clone().into()),
             ..StorageSettings::default()
         };
-        Ok(Self { storage, urls, _servers: servers })
+        Ok(Self { storage, urls, servers })
+    }
+
+    /// Whether they are gone with this process, so that nothing needs to be removed there.
+    pub(super) fn is_own(&self) -> bool {
+        !self.servers.is_empty()
     }
 
     /// Where the source is.

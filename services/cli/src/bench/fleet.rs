@@ -76,7 +76,9 @@ async fn measure(
         let fleet = Fleet { bus: &bus, nats: &nats.url(), storage: &ends.storage };
         let (took, used) = fleet.migrate(*agents, location(url, &target)?).await?;
         sizes.push(Size::new((*agents, took), arguments.objects.get(), &used));
-        clear(&stores, &target).await?;
+        if !ends.is_own() {
+            clear(&stores, &target).await?;
+        }
     }
     Ok(FleetReport::new(source.describe(), sizes))
 }

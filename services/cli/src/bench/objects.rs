@@ -13,7 +13,7 @@ pub(super) const SOURCE: &str = "honk-bench-source";
 pub(super) const TARGET: &str = "honk-bench-target";
 
 /// Requests under way while the source is written or a target removed.
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 256;
 
 /// Bytes of a part of a large object: what clients of S3 take unless they are told otherwise.
 const PART: u64 = 8 << 20;

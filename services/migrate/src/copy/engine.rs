@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use honk_storage::{Etag, ObjectInfo, Place, StorageError, Store, Stores, is_same_endpoint, overlap};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
@@ -17,10 +17,10 @@ use super::join::{Pair, pairs};
 use super::journal::{self, Journal};
 use super::patience::Patience;
 use super::progress::Progress;
-use super::proofs::{Fact, Proofs};
+use super::proofs::Fact;
 use super::refused::{Refusal, Refused};
 use super::settings::CopySettings;
-use super::{CopyPlan, is_source_change};
+use super::{CopyPlan, Known, is_source_change};
 
 /// One end of the copy.
 pub(super) struct Side {
@@ -41,14 +41,16 @@ pub(crate) struct Engine {
     pub(super) one_endpoint: bool,
     pub(super) settings: CopySettings,
     pub(super) budget: Budget,
+    /// Turns of objects about which something is to be done.
+    in_flight: Semaphore,
     /// Turns of objects that are copied in parts.
     pub(super) turns: Semaphore,
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) progress: Progress,
     pub(super) cancel: CancellationToken,
     pub(super) parts: AtomicU64,
-    /// What was found out of single versions.
-    pub(super) proofs: Arc<Proofs>,
+    /// What earlier passes have found out.
+    pub(super) known: Arc<Known>,
     counts: Counts,
     tasks: TaskTracker,
 }
@@ -65,7 +67,7 @@ impl Engine {
         plan: CopyPlan,
         progress: Progress,
         cancel: CancellationToken,
-        proofs: Arc<Proofs>,
+        known: Arc<Known>,
     ) -> Result<Arc<Self>, CopyError> {
         if overlap(&plan.source, &plan.target) {
             return Err(CopyError::Overlap);
@@ -75,13 +77,14 @@ impl Engine {
             target: Side::open(&plan.stores, &plan.target).await?,
             one_endpoint: is_same_endpoint(&plan.source, &plan.target),
             budget: plan.budget,
+            in_flight: Semaphore::new(plan.settings.objects_in_flight.max(1)),
             turns: Semaphore::new(plan.settings.large_in_flight()),
             journal: plan.journal,
             settings: plan.settings,
             progress,
             cancel,
             parts: AtomicU64::new(0),
-            proofs,
+            known,
             counts: Counts::default(),
             tasks: TaskTracker::new(),
         }))
@@ -96,12 +99,19 @@ impl Engine {
         pairs(end(&self.source), end(&self.target))
     }
 
+    /// Waits for the turn of an object about which something is to be done, however many listings there are. `Err` never happens: the
+    /// semaphore is not closed.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.in_flight.acquire().await
+    }
+
     /// Does work as a task of its own, so that objects are copied by all processors at a time. Dropped, it ends where it waits.
     pub(super) async fn apart<T, F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> Result<T, CopyError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, CopyError>> + Send + 'static,
     {
+        let _turn = self.turn().await;
         let task = self.tasks.spawn(work(Arc::clone(self)).in_current_span());
         match AbortOnDropHandle::new(task).await {
             Ok(done) => done,
@@ -176,6 +186,6 @@ impl Engine {
 
     /// Remembers that these versions have the same bytes.
     pub(super) fn remember_proof(&self, key: &str, source: &Etag, target: &Etag) {
-        self.proofs.remember(Fact::SameBytes, key, (source, target));
+        self.known.proofs.remember(Fact::SameBytes, key, (source, target));
     }
 }

@@ -58,7 +58,9 @@ impl Engine {
             }
             self.progress.begin_pass();
         }
-        let parts = walk(vec![range], self.settings.listings, visit, &has_beyond).await.map_err(first_cause)?;
+        let is_all = range == KeyRange::default();
+        let ranges = if is_all { self.known.marks.ranges(self.settings.listings) } else { vec![range] };
+        let parts = walk(ranges, self.settings.listings, visit, &has_beyond).await.map_err(first_cause)?;
         if self.cancel.is_cancelled() {
             return Err(CopyError::Cancelled);
         }
@@ -70,6 +72,9 @@ impl Engine {
             return Err(CopyError::Crowded { bucket: self.target.store.bucket().to_owned() });
         }
         tally.chunks = self.settings.policy.chunk.pack(&tally.chunks);
+        if is_all {
+            self.known.marks.learn(std::mem::take(&mut tally.trail));
+        }
         Ok(tally)
     }
 
@@ -104,6 +109,7 @@ impl Engine {
             return Err(error);
         }
         tally.chunks = cutter.finish(span.range().until);
+        tally.trail = span.trail();
         Ok(tally)
     }
 
@@ -154,6 +160,7 @@ impl Engine {
             (Finding::Wanted, Some(source)) => self.copy_again_at_most_once(&pair.key, source).await?,
             (Finding::Gone, _) => {
                 let name = format!("{}{}", self.target.prefix, pair.key);
+                let _turn = self.turn().await;
                 let removed = self.retrying(|| self.target.store.delete(&name)).await;
                 match self.one_object(&pair.key, removed)? {
                     Finding::Copied => Finding::Removed,
@@ -176,8 +183,8 @@ impl Engine {
     /// Copies a version; one that was copied twice already, and still differs, will not become right by a third time.
     async fn copy_again_at_most_once(self: &Arc<Self>, key: &str, source: &ObjectInfo) -> Result<Finding, CopyError> {
         let version = (&source.etag, &source.etag);
-        let again = self.proofs.has(Fact::Copied, key, version);
-        if again && self.proofs.has(Fact::CopiedAgain, key, version) {
+        let again = self.known.proofs.has(Fact::Copied, key, version);
+        if again && self.known.proofs.has(Fact::CopiedAgain, key, version) {
             return Ok(Finding::Differs);
         }
         let (name, listed) = (key.to_owned(), source.clone());
@@ -185,9 +192,9 @@ impl Engine {
         let finding = self.one_object(key, copied)?;
         if matches!(finding, Finding::Copied) {
             let fact = if again { Fact::CopiedAgain } else { Fact::Copied };
-            self.proofs.remember(fact, key, version);
+            self.known.proofs.remember(fact, key, version);
             if self.settings.policy.verify == Verify::None {
-                self.proofs.remember(Fact::Trusted, key, version);
+                self.known.proofs.remember(Fact::Trusted, key, version);
             }
         }
         Ok(finding)

@@ -31,7 +31,7 @@ impl Engine {
         let verify = self.settings.policy.verify;
         let by = match listed(source, target) {
             Verdict::Equal => By::Etag,
-            Verdict::Unknown if self.proofs.has(Fact::SameBytes, key, versions) => By::Checksum,
+            Verdict::Unknown if self.known.proofs.has(Fact::SameBytes, key, versions) => By::Checksum,
             // Both tell their content, and it is not the same.
             Verdict::Unknown if source.etag.md5().is_some() && target.etag.md5().is_some() => {
                 return Ok(Sameness::Different);
@@ -41,17 +41,17 @@ impl Engine {
             Verdict::Different | Verdict::Unknown => return Ok(Sameness::Different),
         };
         let read_back = verify.reads_back(key);
-        if read_back && !self.proofs.has(Fact::ReadBack, key, versions) {
+        if read_back && !self.known.proofs.has(Fact::ReadBack, key, versions) {
             if !self.has_same_bytes(key, source, target, true).await? {
                 return Ok(Sameness::Different);
             }
-            self.proofs.remember(Fact::ReadBack, key, versions);
+            self.known.proofs.remember(Fact::ReadBack, key, versions);
         }
         Ok(Sameness::Equal(Proof { by, read_back }))
     }
 
     fn is_trusted(&self, key: &str, source: &ObjectInfo) -> bool {
-        self.proofs.has(Fact::Trusted, key, (&source.etag, &source.etag))
+        self.known.proofs.has(Fact::Trusted, key, (&source.etag, &source.etag))
     }
 
     /// An object that was replaced or removed since it was listed is not the same: the copy will find out what it is now.
@@ -62,6 +62,7 @@ impl Engine {
         target: &ObjectInfo,
         read_back: bool,
     ) -> Result<bool, CopyError> {
+        let _turn = self.turn().await;
         match self.read_equal(key, (source, target), read_back).boxed().await {
             Err(CopyError::Storage(error)) if is_source_change(&error) => Ok(false),
             other => other,

@@ -55,7 +55,7 @@ impl Default for CopySettings {
             backoff_ms: 200,
             backoff_max_ms: 10_000,
             page_size: 1_000,
-            listings: 4,
+            listings: 16,
             // By itself the engine replaces what is in the way; what a migration may do its workflow says.
             policy: Policy { existing: Existing::Overwrite, ..Policy::default() },
             keep: Keep::default(),

@@ -7,16 +7,21 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::marks::Trail;
+
 /// A span is not halved before it has admitted so many keys: two pages, because a search for its middle costs requests too.
 const RIPE: u64 = 2_000;
 
-/// Probes in one search for a middle: each halves the range of one character.
-const PROBES: usize = 96;
+/// Middles that are looked at together: each would be the next one if there were nothing beyond those before it.
+const PROBES: usize = 6;
+
+/// How often in one search that is done: a key that shares a long beginning with its neighbours takes some.
+const TRIES: usize = 24;
 
 /// Keys greater than `after` and not greater than `until`, by their bytes; relative to the place's prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +50,7 @@ struct State {
     /// Nothing was found beyond this when it was looked for; whatever is there nevertheless stays in the span.
     hint: Option<String>,
     admitted: u64,
+    trail: Trail,
     /// The walk has left it, or there is no middle to be found.
     closed: bool,
 }
@@ -69,6 +75,7 @@ impl Span {
         }
         state.at = Some(key.to_owned());
         state.admitted += 1;
+        state.trail.note(key);
         if state.admitted == RIPE {
             self.ripe.notify_one();
         }
@@ -80,16 +87,23 @@ impl Span {
         KeyRange { after: self.after.clone(), until: self.state().until.clone() }
     }
 
+    /// Marks of the keys that were admitted.
+    pub(super) fn trail(&self) -> Trail {
+        self.state().trail.clone()
+    }
+
     fn is_ripe(&self) -> bool {
         let state = self.state();
         !state.closed && state.admitted >= RIPE
     }
 
-    /// A key between where the walk is and where keys are known to end.
-    fn middle(&self) -> Option<String> {
+    /// Keys between where the walk is and where keys are known to end, each in the middle of what is before the one before it.
+    fn middles(&self) -> Vec<String> {
         let state = self.state();
-        let (at, end) = (state.at.as_deref()?, state.hint.as_deref().or(state.until.as_deref()));
-        between(at, end)
+        let Some(at) = state.at.as_deref() else { return Vec::new() };
+        let end = state.hint.as_deref().or(state.until.as_deref());
+        let first = between(at, end);
+        std::iter::successors(first, |middle| between(at, Some(middle))).take(PROBES).collect()
     }
 
     /// Gives away what is beyond `middle`, unless the walk has come there already.
@@ -195,11 +209,17 @@ async fn search<'a, E>(
             ripe.notified().await;
             continue;
         };
-        for _ in 0..PROBES {
-            let Some(middle) = span.middle() else { break };
-            if !has_beyond(middle.clone()).await? {
-                span.nothing_beyond(middle);
-            } else if let Some(range) = span.cut(&middle) {
+        for _ in 0..TRIES {
+            let middles = span.middles();
+            if middles.is_empty() {
+                break;
+            }
+            let beyond = try_join_all(middles.iter().map(|middle| has_beyond(middle.clone()))).await?;
+            let (empty, rest) = middles.split_at(beyond.iter().take_while(|has| !**has).count());
+            if let Some(nothing) = empty.last() {
+                span.nothing_beyond(nothing.clone());
+            }
+            if let Some(range) = rest.first().and_then(|middle| span.cut(middle)) {
                 return Ok(range);
             }
         }

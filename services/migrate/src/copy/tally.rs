@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::Chunk;
 use super::join::Pair;
+use super::marks::Trail;
 use super::refused::{Refusal, Refused};
 
 /// Keys that a report or an error names at most.
@@ -125,6 +126,8 @@ pub struct Tally {
     pub(crate) kept: Vec<String>,
     /// The work, cut up; only of a pass that looks.
     pub(crate) chunks: Vec<Chunk>,
+    /// Where the keys were found.
+    pub(super) trail: Trail,
 }
 
 /// Objects that are to be copied or removed.
@@ -232,5 +235,6 @@ impl Tally {
         self.listing.merge(&other.listing);
         self.kept.extend(other.kept);
         self.chunks.extend(other.chunks);
+        self.trail.extend(other.trail);
     }
 }
