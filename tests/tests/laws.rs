@@ -11,6 +11,7 @@ use honk_agent::{Action, JobContext};
 use honk_migrate::action::Migrate;
 use honk_migrate::copy::CopySettings;
 use honk_migrate::metrics::MigrateMetrics;
+use honk_migrate::transform::TransformSettings;
 use honk_protocol::name::{PoolName, RunId, WorkflowHash};
 use honk_protocol::run::{EventRef, Fence, NewRun, Outputs, Run, WorkflowRef};
 use honk_service::{Clock, Metrics};
@@ -55,6 +56,7 @@ impl<'h> Migrations<'h> {
             stores: self.harness.stores.clone(),
             settings: CopySettings::default(),
             metrics: MigrateMetrics::register(&Metrics::new()),
+            transform: TransformSettings::default(),
         };
         let run = Arc::new(Run::create(new, false, clock.now()).0);
         Migration { harness: self.harness, action: Arc::new(migrate), dataset, run }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use honk_agent::action::{Action, JobContext};
-use honk_agent::registry::Registry;
+use honk_agent::registry::{Registered, Registry};
 use honk_protocol::dataset::{Location, LocationSpec, Side};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
+use honk_protocol::transform::TransformProgress;
 use honk_storage::{Place, StorageError, Stores, listing};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::copy::{CopyError, CopyPlan, CopyReport, CopySettings, Progress, migrate_objects};
 use crate::fault;
 use crate::metrics::MigrateMetrics;
+use crate::transform::{TransformSettings, Wanted, transform};
 
 /// How often the counters that others watch are brought up to date.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
@@ -33,6 +35,8 @@ pub struct Migrate {
     pub settings: CopySettings,
     /// What is counted.
     pub metrics: MigrateMetrics,
+    /// How datasets are transformed.
+    pub transform: TransformSettings,
 }
 
 #[async_trait::async_trait]
@@ -48,6 +52,9 @@ impl Action for Migrate {
             return self.already_moved(job, &read.location).await;
         }
         is_as_validated(job, spec)?;
+        if let Some(wanted) = Wanted::of(job)? {
+            return self.transformed(job, &read, wanted).await;
+        }
         let report = self.copy(job, spec).await?;
         self.registry.cut_over(job.dataset(), &read, &job.run.id).await?;
         self.metrics.migrated(&report);
@@ -76,6 +83,23 @@ impl Migrate {
             tracing::info!(objects = report.objects, "the source has changed since it was validated");
         }
         Ok(report)
+    }
+
+    /// The same with a transformation in the place of the copy.
+    async fn transformed(&self, job: &JobContext, read: &Registered, wanted: Wanted) -> Result<Outputs, Failed> {
+        let spec = &read.location.spec;
+        let progress = |made: TransformProgress| {
+            job.progress.objects.store(made.objects, Ordering::Relaxed);
+            job.progress.objects_total.store(made.objects_total, Ordering::Relaxed);
+            job.progress.bytes.store(made.bytes, Ordering::Relaxed);
+            job.progress.bytes_total.store(made.bytes_total, Ordering::Relaxed);
+        };
+        let with_what = (&self.transform, &self.stores);
+        let report = transform(with_what, (spec, wanted), progress, &job.cancelled).await?;
+        self.registry.cut_over(job.dataset(), read, &job.run.id).await?;
+        let (objects, bytes) = (report.target.objects, report.target.bytes);
+        self.metrics.migrated(&CopyReport { objects, bytes, copied: objects, ..CopyReport::default() });
+        Ok(with(places(spec), report.outputs()))
     }
 
     /// The dataset was cut over before this attempt. By this run: what is left is to say so again. By another: there is nothing to

@@ -1,12 +1,14 @@
-//! Moves the bytes: copy, verify, cut over.
+//! Moves the bytes: copy or transform, verify, cut over.
 //!
-//! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it.
+//! [`copy`] is the engine, which knows stores and nothing of datasets; [`transform`] runs the program that takes its place where the dataset
+//! is to change its form; [`action`] is a dataset's migration around either.
 
 pub mod action;
 pub mod config;
 pub mod copy;
 pub mod fault;
 pub mod metrics;
+pub mod transform;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
         stores: Stores::new(StorageConfig::from(context.config.storage.clone())),
         settings: context.config.migrate.copy_settings(),
         metrics: MigrateMetrics::register(&context.metrics),
+        transform: context.config.migrate.transform_settings(&context.config.storage),
     };
     start::serve(&context, bus, (POOL, context.config.migrate.slots), actions(migrate)).await
 }

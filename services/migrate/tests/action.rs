@@ -8,6 +8,7 @@ use honk_agent::{Action as _, JobContext};
 use honk_migrate::action::Migrate;
 use honk_migrate::copy::CopySettings;
 use honk_migrate::metrics::MigrateMetrics;
+use honk_migrate::transform::TransformSettings;
 use honk_protocol::dataset::{Location, LocationSpec, Side};
 use honk_protocol::name::RunId;
 use honk_protocol::reason::Reason;
@@ -23,6 +24,7 @@ fn migrate(world: &World) -> Migrate {
         stores: world.stores.clone(),
         settings: CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() },
         metrics: MigrateMetrics::default(),
+        transform: TransformSettings::default(),
     }
 }
 

@@ -49,6 +49,12 @@ pub fn services() -> &'static Path {
     FOLDER.get_or_init(|| build("--bins", &Service::BUILT.map(Service::name)))
 }
 
+/// The program `honk-transform`, built. Not with the services: it takes longer than all of them, and few tests need it.
+pub fn transform() -> PathBuf {
+    const NAME: &str = "honk-transform";
+    build("--bins", &[NAME]).join(NAME)
+}
+
 /// An example of a package, built.
 pub fn example(package: &str, name: &str) -> PathBuf {
     build(&format!("--example={name}"), &[package]).join("examples").join(name)
