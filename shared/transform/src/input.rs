@@ -61,6 +61,12 @@ impl InputFile {
         })
     }
 
+    /// The same object, whose bytes do not count as read: for looking into it beforehand.
+    pub fn apart(&self) -> Self {
+        let object = SourceObject { read: Arc::default(), ..self.object.clone() };
+        Self { object, ..self.clone() }
+    }
+
     /// What an error while reading its text means.
     pub fn broken(&self, error: &std::io::Error) -> Fault {
         fault_in(error).unwrap_or_else(|| truncated(self.key(), &error.to_string()))
@@ -122,7 +128,7 @@ async fn recognised(object: SourceObject, spec: &InputSpec) -> Result<InputFile,
         format = by_content(codec, &head);
     }
     let delimiter = spec.delimiter.and_then(|own| u8::try_from(own).ok());
-    let delimiter = delimiter.unwrap_or(if inner.ends_with(".tsv") { b'\t' } else { b',' });
+    let delimiter = delimiter.unwrap_or(if extension(inner) == Some("tsv") { b'\t' } else { b',' });
     let Some(format) = format else {
         let message = format!("`{}` is not CSV, JSON or Parquet, as far as can be seen", object.info.key);
         return Err(Fault::new(Reason::TransformInputUnknown, message));
@@ -139,8 +145,12 @@ fn unwrapped(name: &str) -> (Codec, &str) {
     (Codec::Plain, name)
 }
 
+fn extension(name: &str) -> Option<&str> {
+    Some(name.rsplit_once('.')?.1)
+}
+
 fn by_extension(name: &str) -> Option<Format> {
-    match name.rsplit_once('.')?.1 {
+    match extension(name)? {
         "csv" | "tsv" => Some(Format::Csv),
         "json" | "jsonl" | "ndjson" => Some(Format::Json),
         "parquet" | "pq" => Some(Format::Parquet),
@@ -164,12 +174,7 @@ fn by_content(codec: Codec, head: &[u8]) -> Option<Format> {
         Codec::Zstd => Box::new(zstd::Decoder::new(head).ok()?),
     };
     // The head ends within the compressed stream; what came out before that is enough.
-    for byte in reader.take(PEEK).bytes() {
-        match byte {
-            Ok(byte) => start.push(byte),
-            Err(_cut_off) => break,
-        }
-    }
+    drop(reader.take(PEEK).read_to_end(&mut start));
     if start.starts_with(b"PAR1") && codec == Codec::Plain {
         return Some(Format::Parquet);
     }

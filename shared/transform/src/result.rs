@@ -64,7 +64,7 @@ pub fn audited(rows: SendableRecordBatchStream, audit: Arc<Mutex<Audit>>) -> Sen
     let with_numbers = schema.clone();
     let passed = rows.map(move |batch| {
         let (batch, numbers) = audit.lock().unwrap_or_else(PoisonError::into_inner).admit(&batch?)?;
-        Ok(numbered(&with_numbers, &batch, numbers)?)
+        numbered(&with_numbers, &batch, numbers).map_err(DataFusionError::from)
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, passed))
 }
@@ -75,9 +75,9 @@ pub async fn partitioned(
     rows: SendableRecordBatchStream,
     partition_by: &[String],
 ) -> Result<SendableRecordBatchStream, Fault> {
-    let context = session::session(runtime, "rows", Once::new(rows))?;
+    let context = session::session(runtime, "numbered", Once::new(rows))?;
     let by: Vec<String> = partition_by.iter().map(String::as_str).chain([ROW]).map(quoted).collect();
-    let frame = context.sql(&format!("SELECT * FROM rows ORDER BY {}", by.join(", "))).await;
+    let frame = context.sql(&format!("SELECT * FROM numbered ORDER BY {}", by.join(", "))).await;
     session::run(frame.map_err(Fault::of_engine)?).await
 }
 
@@ -96,9 +96,9 @@ pub async fn repeated(
         let limit = if tolerant { String::new() } else { " LIMIT 1".to_owned() };
         let sql = format!(
             "SELECT \"{ROW}\" FROM (SELECT \"{ROW}\", row_number() OVER (PARTITION BY {columns} ORDER BY \"{ROW}\") AS nth \
-             FROM rows WHERE {valued} IS NOT NULL) WHERE nth > 1 ORDER BY \"{ROW}\"{limit}"
+             FROM numbered WHERE {valued} IS NOT NULL) WHERE nth > 1 ORDER BY \"{ROW}\"{limit}"
         );
-        let context = session::session(runtime, "rows", table().await?)?;
+        let context = session::session(runtime, "numbered", table().await?)?;
         let mut rows = session::run(context.sql(&sql).await.map_err(Fault::of_engine)?).await?;
         while let Some(batch) = rows.try_next().await.map_err(Fault::of_engine)? {
             all.extend(batch.column(0).as_primitive::<UInt64Type>().values());

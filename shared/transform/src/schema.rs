@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,7 +19,6 @@ use crate::input::InputFile;
 use crate::read::csv::Records;
 use crate::read::json_rows::JsonRows;
 use crate::read::parquet;
-use crate::store::SourceObject;
 
 /// Objects of text that are looked into.
 const SAMPLED_OBJECTS: usize = 64;
@@ -70,17 +68,11 @@ fn chosen(files: &[InputFile]) -> Vec<InputFile> {
         met += usize::from(file.format != Format::Parquet);
         file.format == Format::Parquet || (met - 1).is_multiple_of(step)
     };
-    files.iter().filter(|file| is_chosen(file)).map(apart).collect()
-}
-
-/// The same object, whose bytes do not count as read yet.
-fn apart(file: &InputFile) -> InputFile {
-    let object = SourceObject { read: Arc::new(AtomicU64::new(0)), ..file.object.clone() };
-    InputFile { object, ..file.clone() }
+    files.iter().filter(|file| is_chosen(file)).map(InputFile::apart).collect()
 }
 
 async fn first_header(files: &[InputFile], spec: &InputSpec) -> Result<Option<(String, Vec<String>)>, Fault> {
-    let Some(file) = files.iter().find(|file| file.format == Format::Csv).map(apart) else { return Ok(None) };
+    let Some(file) = files.iter().find(|file| file.format == Format::Csv).map(InputFile::apart) else { return Ok(None) };
     let spec = spec.clone();
     blocking(move |runtime| {
         let names = Records::open(&file, &spec, runtime)?.names;

@@ -57,7 +57,7 @@ impl Target {
     /// Whether what is there, if anything, is of an earlier attempt.
     pub async fn is_free(&self) -> Result<(), Fault> {
         let foreign = |key: &str| !names::is_ours(key, self.below());
-        let Some(key) = self.keys(|key| foreign(key), true).await?.pop() else { return Ok(()) };
+        let Some(key) = self.keys(foreign, true).await?.pop() else { return Ok(()) };
         let message = format!(
             "`{}{key}` is at the target, and no transformation wrote it: clear the target away, or choose another",
             self.prefix

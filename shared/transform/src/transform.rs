@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::physical_plan::streaming::PartitionStream as _;
+use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use futures_util::TryStreamExt as _;
 use honk_protocol::dataset::Side;
@@ -39,7 +39,9 @@ const RESULT: &str = "result";
 
 /// How far a transformation is, for whoever asks.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Mutex<Option<(Arc<Vec<InputFile>>, Arc<First>)>>>);
+pub struct Watch(Arc<Mutex<Option<Watched>>>);
+
+type Watched = (Arc<Vec<InputFile>>, Arc<First>);
 
 impl Watch {
     /// How far it is.
@@ -128,18 +130,24 @@ impl Plan {
     async fn duplicates_of_source(&self) -> Result<Duplicates, Fault> {
         let sets = self.expect.source.as_ref().map(|inner| inner.unique.as_slice()).unwrap_or_default();
         let none = Duplicates::default();
-        let table = async || Ok(Arc::new(self.source(None, &none).with_numbers()) as _);
-        repeated(&self.runtime, sets, self.tolerant(), table).await
+        repeated(&self.runtime, sets, self.tolerant(), async || {
+            Ok(Arc::new(self.source(None, &none).with_numbers()) as Arc<dyn PartitionStream>)
+        })
+        .await
     }
 
     async fn duplicates_of_result(&self, of_source: &Duplicates) -> Result<Duplicates, Fault> {
-        let table = async || {
+        repeated(&self.runtime, &self.expect.unique, self.tolerant(), async || {
             let context = self.session(self.source(None, of_source))?;
             let rows = session::run(session::plan(&context, &self.sql).await?).await?;
-            let audit = Audit::silent(RESULT, self.after.clone(), &self.schema, self.tolerant());
-            Ok(Once::new(audited(rows, Arc::new(Mutex::new(audit)))) as _)
-        };
-        repeated(&self.runtime, &self.expect.unique, self.tolerant(), table).await
+            let rows = audited(rows, Arc::new(Mutex::new(self.silent_after())));
+            Ok(Once::new(rows) as Arc<dyn PartitionStream>)
+        })
+        .await
+    }
+
+    fn silent_after(&self) -> Audit {
+        Audit::silent(RESULT, self.after.clone(), &self.schema, self.tolerant())
     }
 
     fn session(&self, source: Source) -> Result<SessionContext, Fault> {
@@ -159,9 +167,7 @@ impl Plan {
             self.read_for_the_figures(&first, of_source).await?;
         }
         let before = first.audited().await?;
-        let after = Arc::into_inner(after).and_then(|after| after.into_inner().ok());
-        let after =
-            after.ok_or_else(|| Fault::new(Reason::TransformFailed, "the result's figures are still in use"))?;
+        let after = std::mem::replace(&mut *after.lock().unwrap_or_else(PoisonError::into_inner), self.silent_after());
         self.finish(files, before, after).await
     }
 

@@ -154,7 +154,7 @@ fn through_text(kind: &DataType) -> bool {
 
 /// Exactly `rows` rows, or an error.
 fn decode(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, ArrowError> {
-    let builder = ReaderBuilder::new(schema.clone()).with_batch_size(BATCH_ROWS + 1);
+    let builder = ReaderBuilder::new(schema.clone()).with_batch_size(rows + 1);
     let mut decoder = builder.with_strict_mode(true).with_coerce_primitive(true).build_decoder()?;
     let taken = decoder.decode(text)?;
     let batch = decoder.flush()?.ok_or_else(|| ArrowError::JsonError("there is no JSON object".to_owned()))?;

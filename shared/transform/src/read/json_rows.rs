@@ -59,6 +59,11 @@ impl Depth {
     }
 }
 
+/// How many lines end in these bytes.
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
 impl JsonRows {
     /// The rows of `input`, which is the text of `file`, each of at most `limit` bytes.
     pub fn new(file: &InputFile, input: Box<dyn BufRead + Send>, limit: u64) -> Self {
@@ -135,7 +140,7 @@ impl JsonRows {
             }
             let end = buffer.iter().position(|byte| depth.ends_at(*byte));
             let taken = &buffer[..end.unwrap_or(buffer.len())];
-            self.next_line += taken.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            self.next_line += lines(taken);
             self.row.extend_from_slice(taken);
             let (taken, last) = (taken.len(), end.map(|end| buffer[end]));
             self.input.consume(taken + usize::from(end.is_some()));
@@ -171,11 +176,11 @@ impl JsonRows {
         loop {
             let buffer = self.fill()?;
             let space = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let lines = buffer[..space].iter().filter(|byte| **byte == b'\n').count();
+            let lines = lines(&buffer[..space]);
             if space == 0 {
                 return Ok(());
             }
-            self.next_line += lines as u64;
+            self.next_line += lines;
             self.input.consume(space);
         }
     }
