@@ -146,7 +146,7 @@ async fn agents_killed_while_they_transform_leave_exactly_the_right_files() {
     for _kill in 0..2 {
         let mut agent = harness.spawn(Service::Migrate, &[]);
         honk_testkit::eventually("a file is written", PATIENCE, || async {
-            let page = target.list("rows/", 1_000).try_next().await.unwrap().unwrap_or_default();
+            let page = Box::pin(target.list("rows/", 1_000)).try_next().await.unwrap().unwrap_or_default();
             if page.is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
         })
         .await;

@@ -94,7 +94,7 @@ pub(crate) async fn transform(
     progress: impl Fn(TransformProgress) + Send,
     cancelled: &CancellationToken,
 ) -> Result<TransformReport, Failed> {
-    let program = program::find(settings.program.as_deref(), honk_service::environment())?;
+    let program = program::find(settings.program.as_deref(), &honk_service::environment())?;
     let request = TransformRequest {
         source: location.source.clone(),
         target: location.target.clone(),
