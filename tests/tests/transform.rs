@@ -116,13 +116,13 @@ async fn what_is_wrong_with_the_data_or_the_agent_is_a_dead_letter_and_readers_s
     let agent = harness.spawn(Service::Migrate, &[]);
     harness.finished(&harness.migrate(&ragged).await).await;
     let letters = harness.dead_letters_when(1).await;
-    assert!(letters[0].message.contains("`ragged/a.csv`, line 3"), "{}", letters[0].message);
+    assert!(letters[0].error.contains("`ragged/a.csv`, line 3"), "{}", letters[0].error);
     drop(agent);
     let _agent = harness.spawn(Service::Migrate, &[("HONK_MIGRATE__TRANSFORM_PROGRAM", "/no/such/program")]);
     let good = dataset(&harness, "good", &[("a.csv", b"a,b\n1,2\n".to_vec())]).await;
     harness.finished(&harness.migrate(&good).await).await;
     let letters = harness.dead_letters_when(2).await;
-    assert!(letters[1].message.contains("cargo install"), "{}", letters[1].message);
+    assert!(letters[1].error.contains("cargo install"), "{}", letters[1].error);
     for dataset in [&ragged, &good] {
         harness.assert_not_migrated(dataset).await;
     }

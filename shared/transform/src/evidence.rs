@@ -60,6 +60,10 @@ fn checksum(values: &ArrayRef) -> Result<u64, Fault> {
         let texts = values.as_string::<i32>();
         return Ok(valid.map(|row| hash(texts.value(row).as_bytes())).fold(0, u64::wrapping_add));
     }
+    if values.data_type() == &DataType::LargeUtf8 {
+        let texts = values.as_string::<i64>();
+        return Ok(valid.map(|row| hash(texts.value(row).as_bytes())).fold(0, u64::wrapping_add));
+    }
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(values, &options).map_err(|error| Fault::of_engine(error.into()))?;
     let (mut sum, mut text) = (0_u64, String::new());

@@ -72,7 +72,9 @@ fn chosen(files: &[InputFile]) -> Vec<InputFile> {
 }
 
 async fn first_header(files: &[InputFile], spec: &InputSpec) -> Result<Option<(String, Vec<String>)>, Fault> {
-    let Some(file) = files.iter().find(|file| file.format == Format::Csv).map(InputFile::apart) else { return Ok(None) };
+    let Some(file) = files.iter().find(|file| file.format == Format::Csv).map(InputFile::apart) else {
+        return Ok(None);
+    };
     let spec = spec.clone();
     blocking(move |runtime| {
         let names = Records::open(&file, &spec, runtime)?.names;

@@ -103,7 +103,7 @@ async fn sql_groups_and_joins_and_what_is_not_a_query_is_refused() {
     assert_eq!((result.before.rows, result.after.rows), (3, 2));
     for (sql, part) in [
         ("DROP TABLE source", "DDL"),
-        ("COPY source TO '/tmp/x'", "DML"),
+        ("COPY source TO '/tmp/x.csv'", "DML"),
         ("SELEC 1", "Expected"),
         ("EXPLAIN SELECT 1", "SELECT"),
         ("SELECT now() AS t FROM source", "`now()`"),
