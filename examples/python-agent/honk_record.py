@@ -222,7 +222,13 @@ def _close(job: Json, now: str) -> None:
     if job["state"] == "success":  # each output becomes the list of what the items left by that name
         left = [item.pop("outputs", {}) for item in items]
         names = {name: None for outputs in left for name in outputs}
-        _put(job, "outputs", {name: [outputs.get(name) for outputs in left] for name in names})
+        gathered = {name: [outputs.get(name) for outputs in left] for name in names}
+        if job["fan"].get("rejoins"):  # they were parts of its own work: it is dispatched once more
+            job["memo"] = {**job.get("memo", {}), "parts": gathered}
+            job["state"] = "pending"
+            _forget(job, "finished_at", "outputs")
+        else:
+            _put(job, "outputs", gathered)
 
 
 def _dispatch_again(job: Json) -> None:

@@ -35,7 +35,7 @@ async fn recovers_at(service: Service, points: &[&str]) {
         let record = harness.succeed(std::slice::from_ref(&run), PATIENCE).await.remove(0);
         harness.assert_migrated(&dataset, &run).await;
         assert!(record.jobs.iter().all(|job| job.generation == 1), "a crash needs no second dispatch: {record:#?}");
-        assert_eq!(harness.location_writes().await, 2 * done, "one registration and one cut-over each, after {point}");
+        assert_eq!(harness.cut_overs().await, done, "one cut-over each, after {point}");
         assert_eq!(harness.notices().await, done, "one notice each, after {point}");
         let webhooks = receiver.received();
         let ids: BTreeSet<&str> = webhooks.iter().map(|request| request.header("webhook-id")).collect();
@@ -131,7 +131,7 @@ async fn two_hundred_migrations_survive_kills_of_everything_at_random() {
         harness.assert_migrated(dataset, run).await;
     }
     let migrations = u64::try_from(MIGRATIONS).unwrap();
-    assert_eq!((harness.location_writes().await, harness.notices().await), (2 * migrations, migrations));
+    assert_eq!((harness.cut_overs().await, harness.notices().await), (migrations, migrations));
     assert_eq!(harness.runs().await.len(), MIGRATIONS, "one run an event");
 
     let jobs = || records.iter().flat_map(|run| &run.jobs);

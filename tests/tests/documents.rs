@@ -5,13 +5,17 @@
 use std::path::{Path, PathBuf};
 
 /// The documents that name paths of this repository; every page of decisions is one too.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/FAILURES.md",
     "docs/LINT.md",
     "docs/MESSAGES.md",
+    "docs/STORES.md",
+    "docs/TRANSFORM.md",
+    "docs/VALIDATE.md",
+    "docs/MIGRATE.md",
     "docs/WORKFLOWS.md",
     "deploy/README.md",
 ];

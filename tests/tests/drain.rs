@@ -16,7 +16,7 @@ jobs:
 ";
 
 fn hold(request: &Request<'_>) -> Fault {
-    if request.reads_object() { Fault::Hold } else { Fault::None }
+    if request.copies_object() { Fault::Hold } else { Fault::None }
 }
 
 /// A migration that stands still in the hands of a migrate agent with these settings.

@@ -46,7 +46,7 @@ async fn an_event_published_many_times_in_every_way_is_one_run() {
     assert!(stored >= 23, "{stored} events were stored, or this proves nothing");
     assert_eq!(harness.runs().await.len(), 1);
     assert_eq!(harness.bus.changes(topology::JOBS, 1).await.unwrap().len(), 3, "each job was dispatched once");
-    assert_eq!((harness.location_writes().await, harness.notices().await), (2, 1));
+    assert_eq!((harness.cut_overs().await, harness.notices().await), (1, 1));
     harness.assert_migrated(&dataset, &run).await;
     harness.finish().await;
 }
@@ -75,7 +75,7 @@ async fn bare_events_without_an_id_are_told_apart_by_their_message_id() {
 async fn of_three_events_for_one_dataset_the_second_waits_and_the_third_takes_its_place() {
     let harness = Harness::start().await;
     let hold =
-        |request: &honk_testkit::proxy::Request<'_>| if request.reads_object() { Fault::Hold } else { Fault::None };
+        |request: &honk_testkit::proxy::Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
     let slow = FaultProxy::before(&harness.s3.url(), hold).await;
     let _services = harness.spawn_all();
     let dataset = harness.dataset_between("sales", 2, (&slow.url(), &harness.s3.url())).await;
@@ -99,6 +99,6 @@ async fn of_three_events_for_one_dataset_the_second_waits_and_the_third_takes_it
         "one after the other"
     );
     harness.assert_migrated(&dataset, &first).await;
-    assert_eq!(harness.location_writes().await, 2, "the third run found the dataset migrated");
+    assert_eq!(harness.cut_overs().await, 1, "the third run found the dataset migrated");
     harness.finish().await;
 }

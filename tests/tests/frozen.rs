@@ -8,7 +8,7 @@ use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
 #[tokio::test]
 async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     let harness = Harness::start().await;
-    let hold = |request: &Request<'_>| if request.reads_object() { Fault::Hold } else { Fault::None };
+    let hold = |request: &Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
     let slow = FaultProxy::before(&harness.s3.url(), hold).await;
     let dataset = harness.dataset_between("big", 8, (&slow.url(), &harness.s3.url())).await;
     let _others = [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &[]));
@@ -47,6 +47,6 @@ async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     let after = harness.runs().await.remove(&run).unwrap();
     assert_eq!(after, record, "the record did not move any more");
     harness.assert_migrated(&dataset, &run).await;
-    assert_eq!((harness.location_writes().await, harness.notices().await), (2, 1), "one cut-over, one notice");
+    assert_eq!((harness.cut_overs().await, harness.notices().await), (1, 1), "one cut-over, one notice");
     harness.finish().await;
 }

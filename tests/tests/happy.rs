@@ -27,7 +27,7 @@ async fn one_event_becomes_a_verified_migration_and_a_signed_notice() {
         (&json!(12), &json!(12), &json!(12))
     );
     assert_eq!(validated["digest"], migrated["digest"], "what was verified is what was validated");
-    assert_eq!((record.attempts(), harness.location_writes().await, harness.notices().await), (3, 2, 1));
+    assert_eq!((record.attempts(), harness.cut_overs().await, harness.notices().await), (3, 1, 1));
 
     let webhooks = receiver.received();
     assert_eq!(webhooks.len(), 1);

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use honk_agent::registry::Registry;
 use honk_agent::{Action, JobContext};
 use honk_migrate::action::Migrate;
+use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
 use honk_migrate::metrics::MigrateMetrics;
 use honk_migrate::transform::TransformSettings;
@@ -53,9 +54,11 @@ impl<'h> Migrations<'h> {
         let clock = Clock::system();
         let migrate = Migrate {
             registry: Registry::new(&self.harness.bus, clock.clone()),
+            book: Book::new(&self.harness.bus),
             stores: self.harness.stores.clone(),
             settings: CopySettings::default(),
             metrics: MigrateMetrics::register(&Metrics::new()),
+            clock: clock.clone(),
             transform: TransformSettings::default(),
         };
         let run = Arc::new(Run::create(new, false, clock.now()).0);
@@ -74,6 +77,7 @@ impl Case for Migration<'_> {
             run: Arc::clone(&self.run),
             job: "migrate".parse().unwrap(),
             fence: Fence { generation: 1, attempt },
+            may_split: false,
             with: std::collections::BTreeMap::new(),
             cancelled: CancellationToken::new(),
             progress: Arc::default(),
@@ -98,7 +102,7 @@ async fn a_migration_keeps_the_laws_of_every_action() {
     let cancels = cancelled_midway(async || migrations.make().await).await;
     println!("broken off {crashes} times, cancelled {cancels} times");
     assert!(crashes > 5 && cancels > 5, "it has more points of waiting than that");
-    assert_eq!(harness.location_writes().await, 2 * u64::from(migrations.made.load(Ordering::Relaxed)));
+    assert_eq!(harness.cut_overs().await, u64::from(migrations.made.load(Ordering::Relaxed)));
     harness.finish().await;
 }
 

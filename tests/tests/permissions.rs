@@ -82,6 +82,18 @@ async fn every_service_does_its_work_as_its_own_user_and_is_refused_nothing() {
     fleet.ask(Method::POST, &format!("/api/dead-letters/{letter}/replay"), "").await;
     fleet.migrated("second").await;
 
+    // What comes after a migration: it is asked for by name, its source is listed and given up, another is rolled back.
+    fleet.ask(Method::GET, "/api/datasets/first/location?consumer=report", "").await;
+    fleet.ask(Method::GET, "/api/datasets/first", "").await;
+    let listed = fleet.ask(Method::POST, "/api/datasets/first/retire", r#"{"dry_run":true}"#).await;
+    let outputs = fleet.outputs(&listed).await;
+    let list = outputs["list"].as_str().unwrap();
+    fleet.ask(Method::GET, &format!("/api/lists/{list}"), "").await;
+    let removed = fleet.ask(Method::POST, "/api/datasets/first/retire", r#"{"remove":true}"#).await;
+    assert_eq!(fleet.outputs(&removed).await["removed_objects"], 1);
+    let rolled_back = fleet.ask(Method::POST, "/api/datasets/second/rollback", "").await;
+    fleet.outputs(&rolled_back).await;
+
     fleet.produce("nobody-knows-it").await;
     let letter = fleet.dead_letter("dataset-unknown").await;
     fleet.ask(Method::DELETE, &format!("/api/dead-letters/{letter}"), "").await;

@@ -1,7 +1,14 @@
 //! Datasets that change their form on their way, through real agents and the real program: from one event to a target that an independent
 //! reader understands.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in its helpers")]
+
+#[path = "transform/course.rs"]
+mod course;
+#[path = "transform/gate.rs"]
+mod gate;
+#[path = "transform/laws.rs"]
+mod laws;
 
 use std::path::Path;
 use std::process::Command;
@@ -10,21 +17,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use honk_protocol::dataset::Side;
+use honk_protocol::evidence::{Evidence, Late};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Run;
+use honk_protocol::transform::TransformEvidence;
 use honk_storage::Attributes;
 use honk_testkit::harness::{SOURCE_BUCKET, TARGET_BUCKET};
 use honk_testkit::npm;
 use honk_testkit::python::python;
 use honk_testkit::runs::job;
 use honk_testkit::{Dataset, Harness, PATIENCE, Service, binaries};
-use serde_json::json;
 use tempfile::TempDir;
 
 /// What npm has of the Vega project's example data.
 const VEGA: &str = "vega-datasets@3.2.1";
 /// Long enough for three million rows in an unoptimised build on a busy machine.
-const LONG: Duration = Duration::from_secs(900);
+const LONG: Duration = Duration::from_mins(15);
 
 /// The shipped chain, with these lines as the migration's `with:`.
 fn workflow(name: &str, with: &str) -> String {
@@ -77,8 +85,13 @@ async fn fetch(harness: &Harness, dataset: &Dataset, folder: &Path) -> Vec<Strin
     keys
 }
 
-fn transformed(run: &Run) -> &serde_json::Value {
-    &job(run, "migrate").outputs["transform"]
+/// What the run has proved.
+fn evidence(run: &Run) -> Evidence {
+    serde_json::from_value(job(run, "migrate").outputs["evidence"].clone()).unwrap()
+}
+
+fn transformed(run: &Run) -> TransformEvidence {
+    evidence(run).transform.expect("evidence of a transformation")
 }
 
 #[tokio::test]
@@ -99,11 +112,14 @@ async fn csv_becomes_partitioned_parquet_and_readers_are_sent_there() {
     let keys = fetch(&harness, &dataset, folder.path()).await;
     let parts = ["_quarantine/result.jsonl", "day=2024-01-01/part-00000.parquet", "day=2024-01-02/part-00000.parquet"];
     assert_eq!(keys, parts);
-    let outputs = transformed(&record);
-    assert_eq!((&outputs["before"]["rows"], &outputs["after"]["rows"]), (&json!(4), &json!(3)));
-    assert_eq!((&outputs["rejected"], &job(&record, "migrate").outputs["objects"]), (&json!(1), &json!(3)));
-    let names: Vec<_> = outputs["after"]["columns"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
-    assert_eq!(names, ["id", "name", "day"]);
+    let TransformEvidence { before, after, rejected, .. } = transformed(&record);
+    assert_eq!((before.rows, after.rows, rejected), (4, 3, 1));
+    assert_eq!(after.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["id", "name", "day"]);
+    let proved = evidence(&record);
+    assert_eq!((proved.source.objects, proved.target.objects, proved.epoch), (2, 3, 2));
+    assert_eq!((proved.verify.as_str(), proved.late.clone()), ("written", Some(Late::default())));
+    assert!(proved.to_markdown().contains("4 rows became 3"), "{}", proved.to_markdown());
+    assert_eq!(job(&record, "migrate").outputs["objects"], 3);
     harness.finish().await;
 }
 
@@ -136,8 +152,8 @@ async fn agents_killed_while_they_transform_leave_exactly_the_right_files() {
     let with = "{transform: {partition_by: [k], max_rows_per_file: 1000, format: csv}}";
     harness.register(&workflow("migrate-dataset", with)).await;
     let rows = |file: usize| {
-        let rows: String = (0..40_000).map(|row| format!("{},{file},{row}\n", row % 5)).collect();
-        format!("k,file,row\n{rows}").into_bytes()
+        let rows = (0..40_000).map(|row| format!("{},{file},{row}\n", row % 5));
+        ["k,file,row\n".to_owned()].into_iter().chain(rows).collect::<String>().into_bytes()
     };
     let dataset = dataset(&harness, "rows", &[("0.csv", rows(0)), ("1.csv", rows(1)), ("2.csv", rows(2))]).await;
     let _services = [Service::Intake, Service::Validate].map(|service| harness.spawn(service, &[]));
@@ -201,7 +217,7 @@ async fn a_real_file_set_is_what_an_independent_reader_expects() {
         fetch(&harness, dataset, folder.path()).await;
     }
     for record in &records {
-        println!("{}: {}", record.dataset, transformed(record));
+        println!("{}: {}", record.dataset, evidence(record).to_markdown());
     }
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transform/check.py");
     let check = Command::new(programs.join("python3")).arg(check).arg(package.join("data")).arg(folder.path()).output();

@@ -7,6 +7,8 @@
 mod bad_input;
 #[path = "transform_program/contract.rs"]
 mod contract;
+#[path = "transform_program/documents.rs"]
+mod documents;
 #[path = "transform_program/forms.rs"]
 mod forms;
 #[path = "transform_program/repeats.rs"]

@@ -1,5 +1,6 @@
 //! All routes. Each is one file: its handler, what can go wrong, and its tests.
 
+mod consumers;
 mod control_run;
 mod delete_workflow;
 mod discard_dead_letter;
@@ -11,24 +12,30 @@ mod list_runs;
 mod list_workflows;
 mod metadata;
 mod pause_workflow;
+mod plan_dataset;
 mod post_event;
 mod put_location;
 mod register_workflow;
 mod replay_dead_letter;
+mod retire_dataset;
+mod rollback_dataset;
 mod rollback_workflow;
+mod shipped;
 mod show_dataset;
 mod show_dead_letter;
+mod show_list;
 mod show_location;
 mod show_log;
 mod show_run;
 mod show_workflow;
+mod watch_location;
 mod watch_run;
 mod workflow_history;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use honk_protocol::event::MAX_EVENT_BYTES;
 use honk_service::admin;
 
@@ -56,6 +63,14 @@ pub fn router(api: Api) -> Router {
         .route("/api/datasets", get(list_datasets::handle))
         .route("/api/datasets/{name}", get(show_dataset::handle))
         .route("/api/datasets/{name}/location", get(show_location::handle).put(put_location::handle))
+        .route("/api/datasets/{name}/location/watch", get(watch_location::handle))
+        .route("/api/datasets/{name}/consumers", get(consumers::list))
+        .route("/api/datasets/{name}/consumers/{consumer}", delete(consumers::forget))
+        .route("/api/datasets/{name}/consumers/{consumer}/ack", post(consumers::acknowledge))
+        .route("/api/datasets/{name}/rollback", post(rollback_dataset::handle))
+        .route("/api/datasets/{name}/plan", post(plan_dataset::handle))
+        .route("/api/datasets/{name}/retire", post(retire_dataset::handle))
+        .route("/api/lists/{name}", get(show_list::handle))
         .route(
             "/api/datasets/{name}/metadata",
             get(metadata::show).patch(metadata::change).layer(limit(MAX_METADATA_BYTES)),

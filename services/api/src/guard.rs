@@ -81,8 +81,7 @@ fn word(method: &Method) -> String {
 
 /// The answer where there is no route.
 pub(crate) async fn no_route() -> ApiError {
-    let help =
-        "The routes are /events, /api/catalog/import, /api/datasets, /api/workflows, /api/runs and /api/dead-letters.";
+    let help = "The routes are /events, /api/catalog/import, /api/datasets, /api/workflows, /api/runs, /api/lists and /api/dead-letters.";
     ApiError::new(StatusCode::NOT_FOUND, "route-unknown", "There is nothing at this path").help(help)
 }
 

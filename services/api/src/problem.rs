@@ -70,6 +70,11 @@ impl ApiError {
         self
     }
 
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// The problem, for answers that carry more than it.
     pub(crate) fn into_problem(self) -> Problem {
         *self.problem
@@ -86,10 +91,15 @@ impl ApiError {
     }
 }
 
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = status.into_response();
+        let mut response = self.status().into_response();
         if let Some(pause) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, pause.as_secs().into());
         }

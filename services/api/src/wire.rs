@@ -5,6 +5,7 @@
 
 mod dataset;
 mod dead;
+mod location;
 mod log;
 mod problem;
 mod run;
@@ -14,9 +15,13 @@ use honk_protocol::name::RunId;
 use serde::{Deserialize, Serialize};
 
 pub use dataset::{
-    DatasetPage, DatasetQuery, DatasetView, ImportAnswer, ImportProblem, ImportStatus, ImportedDocument, LocationView,
+    DatasetPage, DatasetQuery, DatasetView, ImportAnswer, ImportProblem, ImportStatus, ImportedDocument,
 };
 pub use dead::{DeadLetterPage, DeadLetterQuery, DeadLetterView, Payload, Replayed};
+pub use location::{
+    CONSUMER_HEADER, ConsumerAck, ConsumerList, LOCATION_MAX_AGE, LocationQuery, LocationView, RetireRequest,
+    RollbackRequest, RolledBack,
+};
 pub use log::{DEFAULT_LOG_LIMIT, LogItem, LogPage, LogQuery, LogUpdate, MAX_LOG_LIMIT, since};
 pub use problem::{Fault, Problem};
 pub use run::{FailureView, ItemsView, JobView, ProgressView, RunEnd, RunPage, RunQuery, RunRetry, RunUpdate, RunView};

@@ -13,8 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::error::CliError;
+
 pub(crate) use self::error::{ApiError, Doing, UNREACHABLE_HINT, with_help};
-pub(crate) use self::follow::{Absent, follow, follow_log};
+pub(crate) use self::follow::{Absent, follow, follow_location, follow_log};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -211,6 +213,27 @@ impl Api {
             }
             cursor = next;
         }
+    }
+
+    /// Reads the lines at `path` as they come.
+    pub(crate) async fn lines(
+        &self,
+        path: &[&str],
+        mut on_line: impl FnMut(&str) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let doing = "read the list";
+        let request = self.http.get(self.url(path)).send().await;
+        let response = request.map_err(|error| self.unreachable(&error)).doing(doing)?;
+        let mut response = self.accepted(response).await.doing(doing)?;
+        let mut rest = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| self.unreachable(&error)).doing(doing)? {
+            rest.extend_from_slice(&piece);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                on_line(String::from_utf8_lossy(&line).trim_end())?;
+            }
+        }
+        Ok(())
     }
 
     /// Opens a stream of server-sent events.

@@ -1,5 +1,6 @@
 //! What the command line may say. Every command's `--help` ends with examples.
 
+mod dataset;
 mod examples;
 mod local;
 mod logs;
@@ -17,8 +18,11 @@ use honk_protocol::run::RunState;
 use honk_protocol::selector::Selector;
 use reqwest::Url;
 
+pub(crate) use self::dataset::{
+    ConsumerCommand, DatasetCommand, LocationArguments, RetireArguments, RollbackArguments,
+};
 pub(crate) use self::local::{
-    BenchArguments, BenchCommand, ChainsArguments, DemoArguments, DevArguments, StepsArguments,
+    BenchArguments, BenchCommand, ChainsArguments, CopyArguments, DemoArguments, DevArguments, StepsArguments,
 };
 pub(crate) use self::logs::LogArguments;
 pub(crate) use self::provision::ProvisionArguments;
@@ -52,7 +56,6 @@ pub(crate) struct GlobalArguments {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 pub(crate) enum Command {
     /// Start the whole system on this machine
     #[command(after_help = examples::DEV)]
@@ -72,9 +75,15 @@ pub(crate) enum Command {
     /// Tell Honk which datasets there are
     #[command(subcommand, after_help = examples::CATALOG_IMPORT)]
     Catalog(CatalogCommand),
-    /// Look at datasets, and say where they lie and shall go
+    /// Look at datasets, say where they lie and shall go, and go back
     #[command(subcommand, after_help = examples::DATASET)]
     Dataset(DatasetCommand),
+    /// Look at who reads a dataset, and say who has moved
+    #[command(subcommand, after_help = examples::CONSUMER)]
+    Consumer(ConsumerCommand),
+    /// Say what a migration of a dataset would do, without moving a byte
+    #[command(after_help = examples::PLAN)]
+    Plan(PlanArguments),
     /// Migrate datasets
     #[command(after_help = examples::MIGRATE)]
     Migrate(MigrateArguments),
@@ -126,54 +135,6 @@ pub(crate) enum CatalogCommand {
     /// Import entities in Backstage's format, YAML or JSON, many documents a file if need be
     #[command(after_help = examples::CATALOG_IMPORT)]
     Import(FilesArguments),
-}
-
-#[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
-pub(crate) enum DatasetCommand {
-    /// List the datasets of the catalog by name
-    #[command(after_help = examples::DATASET_LIST)]
-    List {
-        /// How many at most
-        #[arg(long, value_name = "N", default_value = "50")]
-        limit: usize,
-    },
-    /// Show a dataset: its owner, where it lies, what is written down about it, its newest run
-    #[command(after_help = examples::DATASET_SHOW)]
-    Show {
-        /// The dataset
-        name: DatasetName,
-    },
-    /// Show where a dataset lies; with --source and --target, set it
-    #[command(after_help = examples::DATASET_LOCATION)]
-    Location(LocationArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LocationArguments {
-    /// The dataset
-    pub(crate) name: DatasetName,
-    /// Where it lies, as `s3://bucket/prefix`
-    #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, requires = "target")]
-    pub(crate) source: Option<S3Place>,
-    /// Where it shall go, as `s3://bucket/prefix`
-    #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, requires = "source")]
-    pub(crate) target: Option<S3Place>,
-    /// The source's S3 endpoint, unless it is the agents' own
-    #[arg(long, value_name = "URL", requires = "source")]
-    pub(crate) source_endpoint: Option<Url>,
-    /// The target's S3 endpoint, unless it is the agents' own
-    #[arg(long, value_name = "URL", requires = "target")]
-    pub(crate) target_endpoint: Option<Url>,
-    /// The source's region
-    #[arg(long, value_name = "REGION", requires = "source")]
-    pub(crate) source_region: Option<String>,
-    /// The target's region
-    #[arg(long, value_name = "REGION", requires = "target")]
-    pub(crate) target_region: Option<String>,
-    /// The data's format, such as parquet
-    #[arg(long, value_name = "FORMAT", requires = "source")]
-    pub(crate) format: Option<String>,
 }
 
 /// What `--help` says about selections.
@@ -238,6 +199,12 @@ pub(crate) enum RunCommand {
         #[arg(long)]
         failed_only: bool,
     },
+    /// Show what a migration has proved before readers were sent to the target: Markdown, or JSON with `-o json`
+    #[command(after_help = examples::RUN_EVIDENCE)]
+    Evidence {
+        /// The run
+        id: RunId,
+    },
     /// Show what the steps of a run printed
     #[command(after_help = examples::RUN_LOGS)]
     Logs {
@@ -246,6 +213,12 @@ pub(crate) enum RunCommand {
         #[command(flatten)]
         selection: LogArguments,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// The dataset
+    pub(crate) name: DatasetName,
 }
 
 #[derive(Debug, Args)]
@@ -329,6 +302,23 @@ pub(crate) struct DoctorArguments {
     /// The NATS server, to be looked at as well
     #[arg(long, value_name = "URL", value_parser = nats_url)]
     pub(crate) nats: Option<Url>,
+    /// An object store, to be looked at instead: what it can do, tried with real requests that leave nothing behind
+    #[arg(long, value_name = "S3URL", value_parser = parse_s3_url, conflicts_with = "nats")]
+    store: Option<S3Place>,
+    /// The store's S3 endpoint, unless it is AWS
+    #[arg(long, value_name = "URL", requires = "store")]
+    endpoint: Option<Url>,
+    /// The store's region
+    #[arg(long, value_name = "REGION", requires = "store")]
+    region: Option<String>,
+}
+
+impl DoctorArguments {
+    /// The store to look at.
+    pub(crate) fn place(&self) -> Option<S3Place> {
+        let endpoint = self.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        self.store.clone().map(|place| S3Place { endpoint, region: self.region.clone(), ..place })
+    }
 }
 
 fn api_url(text: &str) -> Result<Url, String> {

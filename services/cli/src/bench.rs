@@ -1,6 +1,7 @@
 //! `honk bench chains`: what a chain of three jobs costs that do nothing. Real events become real runs of a real workflow through the
-//! real intake and agents; the only thing left out is work. `honk bench steps` is [`mod@steps`].
+//! real intake and agents; the only thing left out is work. `honk bench steps` is [`mod@steps`], `honk bench copy` is [`mod@copy`].
 
+mod copy;
 mod cpu;
 mod report;
 mod steps;
@@ -26,6 +27,7 @@ use honk_workflow::Workflow;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+pub(crate) use self::copy::{CopyReport, copy, mover, store};
 use self::cpu::Meter;
 pub(crate) use self::report::Report;
 pub(crate) use self::steps::{StepsReport, steps};

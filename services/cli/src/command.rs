@@ -4,6 +4,7 @@ mod batch;
 mod bench;
 mod catalog;
 mod completions;
+mod consumer;
 mod dataset;
 mod demo;
 mod dev;
@@ -13,6 +14,7 @@ mod files;
 mod lint;
 mod logs;
 mod migrate;
+mod plan;
 mod provision;
 mod register;
 mod run;
@@ -61,6 +63,8 @@ async fn dispatch(Arguments { global, command }: Arguments, output: &Output) -> 
         Command::Workflow(command) => workflow::run(command, &api(&global)?, output).await,
         Command::Catalog(command) => catalog::run(&command, &api(&global)?, output).await,
         Command::Dataset(command) => dataset::run(command, &api(&global)?, output).await,
+        Command::Consumer(command) => consumer::run(command, &api(&global)?, output).await,
+        Command::Plan(arguments) => plan::run(arguments, &api(&global)?, output).await,
         Command::Migrate(arguments) => migrate::run(arguments, &api(&global)?, output).await,
         Command::Run(command) => run::run(command, &api(&global)?, output).await,
         Command::Dlq(command) => dlq::run(command, &api(&global)?, output).await,

@@ -8,6 +8,7 @@ mod whole;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use honk_service::{Context, Failure};
 use tokio::task::JoinSet;
@@ -15,6 +16,11 @@ use tokio::task::JoinSet;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::parts::{Nats, context, provision, start_nats};
 pub(crate) use self::whole::{Addresses, System, SystemOptions, start_s3, storage_settings};
+
+type Serving = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// The pauses before a service that failed is started again.
+const STARTS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
 /// Services that run in this process until their lifecycle ends them.
 pub(crate) struct Services {
@@ -27,14 +33,32 @@ impl Services {
         Self { running: JoinSet::new() }
     }
 
-    /// Starts a service with settings of its own in the process that `context` describes.
+    /// Starts a service with settings of its own in the process that `context` describes. One that fails is started again a few times, as
+    /// whatever keeps services running in production would do: at a cold start of a slow machine the NATS server may answer late.
     pub(crate) fn start<T, U, S, F>(&mut self, context: &Context<T>, name: &str, settings: U, serve: S)
     where
-        S: FnOnce(Context<U>) -> F,
+        U: Clone + Send + Sync + 'static,
+        S: Fn(Context<U>) -> F + Send + 'static,
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        let served: Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>> =
-            Box::pin(serve(context.for_service(name, settings)));
+        let stop = context.lifecycle.soft_stop().clone();
+        let (context, name) = (context.for_service(name, ()), name.to_owned());
+        let start = move |name: &str| -> Serving { Box::pin(serve(context.for_service(name, settings.clone()))) };
+        self.running.spawn(async move {
+            for pause in STARTS {
+                let Err(failure) = start(&name).await else { return (name, Ok(())) };
+                tracing::warn!(service = name, %failure, "failed, and is started again");
+                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return (name, Err(failure));
+                }
+            }
+            let ended = start(&name).await;
+            (name, ended)
+        });
+    }
+
+    /// Runs what has been started already, once.
+    pub(crate) fn run(&mut self, name: &str, served: impl Future<Output = Result<(), Failure>> + Send + 'static) {
         let name = name.to_owned();
         self.running.spawn(async move { (name, served.await) });
     }

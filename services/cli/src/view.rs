@@ -1,5 +1,6 @@
 //! How the API's answers look to people. Times are UTC, so that two people mean the same by one.
 
+mod after;
 mod dataset;
 mod dead_letter;
 mod log;
@@ -9,7 +10,8 @@ mod workflow;
 
 use jiff::Timestamp;
 
-pub(crate) use self::dataset::{dataset, datasets, location};
+pub(crate) use self::after::{consumers, removal, retirement, rollback_report};
+pub(crate) use self::dataset::{dataset, datasets, location, location_line};
 pub(crate) use self::dead_letter::{dead_letter, dead_letters};
 pub(crate) use self::log::LogView;
 pub(crate) use self::progress::Follower;

@@ -1,25 +1,28 @@
-//! `honk/migrate`: copies, verifies, and only then makes the target the dataset's active place, by compare-and-set on the location
+//! `honk/migrate`: copies or transforms, verifies, and only then makes the target the dataset's active place, by compare-and-set on the location
 //! it read before the first byte. The source is only read. Done again at any point, it goes on from what is at the target.
 
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use honk_agent::action::{Action, JobContext};
+use honk_agent::action::{Action, JobContext, Worked};
 use honk_agent::registry::{Registered, Registry};
 use honk_protocol::dataset::{Location, LocationSpec, Side};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
-use honk_protocol::transform::TransformProgress;
-use honk_storage::{Place, StorageError, Stores, listing};
+use honk_service::Clock;
+use honk_storage::Stores;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
-use crate::copy::{CopyError, CopyPlan, CopyReport, CopySettings, Progress, migrate_objects};
-use crate::fault;
+use crate::book::{Book, Entry};
+use crate::copy::{CopySettings, Progress};
+use crate::cut_over::outputs;
 use crate::metrics::MigrateMetrics;
-use crate::transform::{TransformSettings, Wanted, transform};
+use crate::migration::{Migration, object};
+use crate::transform::TransformSettings;
+use crate::with::With;
 
 /// How often the counters that others watch are brought up to date.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
@@ -29,6 +32,8 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 pub struct Migrate {
     /// Where the dataset lies.
     pub registry: Registry,
+    /// What migrations must not forget.
+    pub book: Book,
     /// Its objects.
     pub stores: Stores,
     /// Limits of one copy.
@@ -37,6 +42,8 @@ pub struct Migrate {
     pub metrics: MigrateMetrics,
     /// How datasets are transformed.
     pub transform: TransformSettings,
+    /// Dates holds and proofs.
+    pub clock: Clock,
 }
 
 #[async_trait::async_trait]
@@ -45,91 +52,72 @@ impl Action for Migrate {
         "honk/migrate"
     }
 
+    /// All of it by one agent.
     async fn run(&self, job: &JobContext) -> Result<Outputs, Failed> {
-        let read = self.registry.location(job.dataset()).await?;
-        let spec = &read.location.spec;
-        if read.location.active == Side::Target {
-            return self.already_moved(job, &read.location).await;
-        }
-        is_as_validated(job, spec)?;
-        if let Some(wanted) = Wanted::of(job)? {
-            return self.transformed(job, &read, wanted).await;
-        }
-        let report = self.copy(job, spec).await?;
-        self.registry.cut_over(job.dataset(), &read, &job.run.id).await?;
-        self.metrics.migrated(&report);
-        Ok(moved(spec, &report))
-    }
-}
-
-impl Migrate {
-    async fn copy(&self, job: &JobContext, spec: &LocationSpec) -> Result<CopyReport, Failed> {
-        let (source, target) = (self.stores.resolve(&spec.source), self.stores.resolve(&spec.target));
-        let plan = CopyPlan {
-            stores: self.stores.clone(),
-            source: source.clone(),
-            target: target.clone(),
-            settings: self.settings.clone(),
-        };
-        let progress = Progress::default();
-        let expected = expect(job, &progress);
-        let copied = tokio::select! {
-            copied = copying(plan, &progress, &job.cancelled) => copied,
-            () = keep_showing(&progress, job) => Err(CopyError::Cancelled),
-        };
-        show(&progress, job);
-        let report = copied.map_err(|error| fault::failed(&error, &source, &target))?;
-        if expected.is_some_and(|objects| objects != report.objects) {
-            tracing::info!(objects = report.objects, "the source has changed since it was validated");
-        }
-        Ok(report)
-    }
-
-    /// The same with a transformation in the place of the copy.
-    async fn transformed(&self, job: &JobContext, read: &Registered, wanted: Wanted) -> Result<Outputs, Failed> {
-        let spec = &read.location.spec;
-        let progress = |made: TransformProgress| {
-            job.progress.objects.store(made.objects, Ordering::Relaxed);
-            job.progress.objects_total.store(made.objects_total, Ordering::Relaxed);
-            job.progress.bytes.store(made.bytes, Ordering::Relaxed);
-            job.progress.bytes_total.store(made.bytes_total, Ordering::Relaxed);
-        };
-        let with_what = (&self.transform, &self.stores);
-        let report = transform(with_what, (spec, wanted), progress, &job.cancelled).await?;
-        self.registry.cut_over(job.dataset(), read, &job.run.id).await?;
-        let (objects, bytes) = (report.target.objects, report.target.bytes);
-        self.metrics.migrated(&CopyReport { objects, bytes, copied: objects, ..CopyReport::default() });
-        Ok(with(places(spec), report.outputs()))
-    }
-
-    /// The dataset was cut over before this attempt. By this run: what is left is to say so again. By another: there is nothing to
-    /// move, and copying would undo what readers and writers did at the target since.
-    async fn already_moved(&self, job: &JobContext, location: &Location) -> Result<Outputs, Failed> {
-        let places = places(&location.spec);
-        if location.run.as_ref() != Some(&job.run.id) {
-            return Ok(with(places, json!({ "already_migrated": true, "objects": 0, "bytes": 0 })));
-        }
-        let source = self.stores.resolve(&location.spec.source);
-        match self.survey(&source).await {
-            Ok(found) => Ok(with(
-                places,
-                json!({
-                    "objects": found.objects, "bytes": found.bytes, "digest": found.digest,
-                    "copied": 0, "already_there": found.objects,
-                }),
-            )),
-            Err(error) if error.is_retryable() => Err(error.failed(Side::Source)),
-            Err(error) => {
-                // The migration is done; that somebody has cleared the source away since does not undo it.
-                tracing::warn!(%error, "the source cannot be counted any more");
-                Ok(with(places, json!({ "copied": 0 })))
+        let alone = JobContext { may_split: false, ..job.clone() };
+        match self.attempt(&alone).await? {
+            Worked::Done(outputs) => Ok(outputs),
+            Worked::Split(_) | Worked::Postponed(_) => {
+                Err(Failed::reject(Reason::ActionUnknown, "a job that must not be split was split: a defect"))
             }
         }
     }
 
-    async fn survey(&self, source: &Place) -> Result<listing::Survey, StorageError> {
-        listing::survey(&self.stores.open(source).await?, &source.prefix()).await
+    async fn attempt(&self, job: &JobContext) -> Result<Worked, Failed> {
+        let with = With::of(job)?;
+        let mut read = self.registry.location(job.dataset()).await?;
+        if read.location.hold.as_ref().is_some_and(|hold| hold.run == job.run.id) {
+            // An earlier attempt may be frozen and wake up: after this it can no longer cut over by what it had compared.
+            self.registry.release(job.dataset(), &job.run.id).await?;
+            read = self.registry.location(job.dataset()).await?;
+        }
+        if read.location.active == Side::Target {
+            return self.already_moved(job, &read.location).await.map(Worked::Done);
+        }
+        is_as_validated(job, &read.location.spec)?;
+        let progress = Progress::default();
+        expect(job, &progress);
+        let mut migration = Migration::new(self, job, with, &read, &progress);
+        if migration.with.transform.is_some() {
+            return migration.transform(&read).await;
+        }
+        let worked = tokio::select! {
+            worked = share(&mut migration, &read) => worked,
+            never = keep_showing(&progress, job) => match never {},
+        };
+        show(&progress, job);
+        worked
     }
+}
+
+/// This delivery's share of the work, boxed outside of any `async`: only here can the compiler see that it may move between threads.
+fn share<'m>(migration: &'m mut Migration<'_>, read: &'m Registered) -> BoxFuture<'m, Result<Worked, Failed>> {
+    Box::pin(async move {
+        match migration.job.part() {
+            Some(part) => migration.part(part).await.map(Worked::Done),
+            None => Box::pin(migration.bring_over(read)).await,
+        }
+    })
+}
+
+impl Migrate {
+    /// The dataset was cut over before this attempt. By this run: what is left is to say so again. By another: there is nothing to
+    /// move, and copying would undo what readers and writers did at the target since.
+    async fn already_moved(&self, job: &JobContext, location: &Location) -> Result<Outputs, Failed> {
+        if location.run.as_ref() == Some(&job.run.id)
+            && let Some((Entry { proved: Some(proved), .. }, _)) = self.book.find(job).await?
+        {
+            return Ok(outputs(&proved));
+        }
+        let LocationSpec { source, target, .. } = &location.spec;
+        Ok(object(json!({ "from": source, "to": target, "already_migrated": true, "objects": 0, "bytes": 0 })))
+    }
+}
+
+/// The failure of a job whose dataset somebody moved meanwhile.
+pub(crate) fn location_changed(job: &JobContext) -> Failed {
+    let message = format!("the location of `{}` is not the one that was validated", job.dataset());
+    Failed::reject(Reason::LocationChanged, message)
 }
 
 /// The location is the one that an earlier job of the run validated, if one did. A replay is a person's word that the present one
@@ -140,31 +128,21 @@ fn is_as_validated(job: &JobContext, spec: &LocationSpec) -> Result<(), Failed> 
     if job.fence.generation > 1 || !validated.into_iter().any(differs) {
         return Ok(());
     }
-    let message = format!("the location of `{}` is not the one that was validated", job.dataset());
-    Err(Failed::reject(Reason::LocationChanged, message))
+    Err(location_changed(job))
 }
 
 /// Says how much there is to do, as far as validation found out.
-fn expect(job: &JobContext, progress: &Progress) -> Option<u64> {
-    let validated = job.run.jobs.iter().find(|other| other.outputs.contains_key("source"))?;
+fn expect(job: &JobContext, progress: &Progress) {
+    let Some(validated) = job.run.jobs.iter().find(|other| other.outputs.contains_key("source")) else { return };
     let number = |name: &str| validated.outputs.get(name).and_then(Value::as_u64);
     job.progress.bytes_total.store(number("bytes").unwrap_or_default(), Ordering::Relaxed);
-    let objects = number("objects")?;
-    progress.expect(objects);
-    Some(objects)
-}
-
-/// The engine's work, boxed outside of any `async`: only here can the compiler see that it may move between threads.
-fn copying<'c>(
-    plan: CopyPlan,
-    progress: &'c Progress,
-    cancelled: &'c CancellationToken,
-) -> BoxFuture<'c, Result<CopyReport, CopyError>> {
-    Box::pin(migrate_objects(plan, progress, cancelled))
+    if let Some(objects) = number("objects") {
+        progress.expect(objects);
+    }
 }
 
 /// Shows the progress until it is dropped.
-async fn keep_showing(progress: &Progress, job: &JobContext) {
+async fn keep_showing(progress: &Progress, job: &JobContext) -> Infallible {
     let mut period = tokio::time::interval(PROGRESS_PERIOD);
     loop {
         period.tick().await;
@@ -178,25 +156,4 @@ fn show(progress: &Progress, job: &JobContext) {
     if let Some(total) = progress.objects_total() {
         job.progress.objects_total.store(total, Ordering::Relaxed);
     }
-}
-
-fn places(spec: &LocationSpec) -> Outputs {
-    with(Outputs::new(), json!({ "from": spec.source, "to": spec.target }))
-}
-
-fn moved(spec: &LocationSpec, report: &CopyReport) -> Outputs {
-    with(
-        places(spec),
-        json!({
-            "objects": report.objects, "bytes": report.bytes, "digest": report.digest,
-            "copied": report.copied, "already_there": report.already_there,
-        }),
-    )
-}
-
-fn with(mut outputs: Outputs, more: Value) -> Outputs {
-    if let Value::Object(more) = more {
-        outputs.extend(more);
-    }
-    outputs
 }

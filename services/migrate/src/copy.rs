@@ -1,30 +1,51 @@
 //! The engine that copies one dataset: everything under the source's prefix, verified, with the source left as it is.
 //!
-//! Two passes over sorted listings, which are merged and never held. The first copies what the target lacks; the second
-//! proves that every object of the source is at the target with the same bytes. Success is only ever the second pass's
-//! verdict. Memory is bounded by a byte budget, not by the size or number of objects.
+//! Passes over sorted listings, which are merged and never held (`pass`). Each brings the target to where the source is; one that finds
+//! nothing to do is the proof that every object of the source is at the target with the same bytes, and success is only ever such a pass's
+//! verdict. A pass may be of one range of keys, so that a dataset can be copied by many agents. Memory is bounded by a byte budget,
+//! not by the size or number of objects.
 
 mod budget;
+mod chunk;
 mod compare;
 mod engine;
 mod error;
 mod join;
+pub mod journal;
+mod kept;
 mod large;
 mod pages;
+pub(crate) mod pass;
 mod patience;
+mod policy;
 mod progress;
+mod proofs;
+mod refused;
+mod sameness;
 mod settings;
+mod span;
+mod tally;
 mod transfer;
-mod verify;
 
-use honk_storage::{ErrorKind, Place, StorageError, Stores, overlap};
+use std::sync::Arc;
+
+use honk_storage::{ErrorKind, Place, StorageError, Stores};
 use tokio_util::sync::CancellationToken;
 
+pub use chunk::{Chunk, ChunkSize};
 pub use error::CopyError;
+pub use policy::{Existing, Policy, SAMPLE, Verify};
 pub use progress::Progress;
+pub use refused::{Refusal, Refused};
 pub use settings::CopySettings;
+pub use span::KeyRange;
+pub use tally::{Keys, NAMED_KEYS, Tally, Work};
 
-use engine::Engine;
+pub(crate) use engine::Engine;
+use journal::Journal;
+pub(crate) use kept::{Kept, MOST_KEPT};
+use pass::Pass;
+pub(crate) use proofs::Proofs;
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]
@@ -37,6 +58,8 @@ pub struct CopyPlan {
     pub target: Place,
     /// Limits.
     pub settings: CopySettings,
+    /// Where unfinished uploads are remembered; without one they are aborted.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// What was done and proved.
@@ -60,20 +83,68 @@ pub struct CopyReport {
     pub digest: String,
 }
 
+/// Passes after the first look before a source that does not come to rest is given up.
+const PASSES: u32 = 5;
+
 /// Copies and verifies. Can be repeated after any failure: what is at the target already is not copied again.
 pub async fn migrate_objects(
     plan: CopyPlan,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<CopyReport, CopyError> {
-    if overlap(&plan.source, &plan.target) {
-        return Err(CopyError::Overlap);
+    let engine = Engine::open(plan, progress, cancel.child_token(), Arc::default()).await?;
+    let begun = engine.go_over(KeyRange::default(), Pass::Begin).await?;
+    refuse_conflicts(&begun)?;
+    progress.expect(begun.objects);
+    let kept = Kept::new(begun.kept);
+    let mut copied = 0;
+    let mut last = Tally::default();
+    for _ in 0..PASSES {
+        last = engine.go_over(KeyRange::default(), Pass::Sync(&kept)).await?;
+        copied += last.done.objects;
+        refuse_problems(&last)?;
+        if last.is_clean() {
+            let report = report(&last, copied, engine.parts_sent());
+            tracing::info!(objects = report.objects, bytes = report.bytes, copied, "copied and verified");
+            return Ok(report);
+        }
     }
-    let engine = Engine::open(plan, progress, cancel.child_token()).await?;
-    let copied = engine.copy_all().await?;
-    let report = engine.verify_all(copied).await?;
-    tracing::info!(objects = report.objects, bytes = report.bytes, copied = report.copied, "copied and verified");
-    Ok(report)
+    let key = last.unsettled.first.into_iter().next().unwrap_or_default();
+    Err(CopyError::SourceChanged { key, last: format!("after {PASSES} passes there still was something to do") })
+}
+
+fn report(last: &Tally, copied: u64, parts: u64) -> CopyReport {
+    CopyReport {
+        objects: last.objects,
+        bytes: last.bytes,
+        copied,
+        already_there: last.objects.saturating_sub(copied),
+        parts,
+        verified: last.equal,
+        extra: last.foreign + last.skipped.count,
+        digest: last.source.to_hex(),
+    }
+}
+
+/// Nothing is copied where objects are in the way.
+pub(crate) fn refuse_conflicts(tally: &Tally) -> Result<(), CopyError> {
+    if tally.conflicts.count == 0 { Ok(()) } else { Err(CopyError::Conflicts(tally.conflicts.clone())) }
+}
+
+/// What no further pass can set right, after everything else was done.
+pub(crate) fn refuse_problems(tally: &Tally) -> Result<(), CopyError> {
+    refuse_conflicts(tally)?;
+    if let Some(refused) = &tally.refused {
+        return Err(CopyError::Refused(refused.clone()));
+    }
+    match tally.differing.first.first() {
+        None => Ok(()),
+        Some(key) => Err(CopyError::Unverified {
+            mismatches: tally.differing.count,
+            key: key.clone(),
+            reason: format!("it was copied twice and still differs; all of them: {}", tally.differing),
+        }),
+    }
 }
 
 /// Whether an error says that the source object is not the version that was listed.
@@ -93,6 +164,7 @@ mod tests {
             source: Place::new("a", ""),
             target: Place::new("b", ""),
             settings: CopySettings::default(),
+            journal: None,
         };
         is_send(migrate_objects(plan, &Progress::default(), &CancellationToken::new()));
     }

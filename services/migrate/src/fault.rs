@@ -5,7 +5,7 @@ use honk_protocol::run::Fault;
 use honk_protocol::settle::Failed;
 use honk_storage::Place;
 
-use crate::copy::CopyError;
+use crate::copy::{CopyError, Refusal};
 
 /// The failure of the job whose copy from `source` to `target` ended so.
 pub fn failed(error: &CopyError, source: &Place, target: &Place) -> Failed {
@@ -15,9 +15,23 @@ pub fn failed(error: &CopyError, source: &Place, target: &Place) -> Failed {
         CopyError::Storage(storage) => storage.failed(storage.side(source, target)),
         CopyError::SourceChanged { .. } => unsettled(Reason::SourceChanged),
         CopyError::Unverified { .. } => unsettled(Reason::VerifyMismatch),
+        CopyError::Conflicts(_) => Failed::reject(Reason::TargetConflict, error.to_string()),
+        CopyError::SourceEmptied => Failed::reject(Reason::SourceEmpty, error.to_string()),
+        CopyError::Crowded { .. } => Failed::reject(Reason::TargetCrowded, error.to_string()),
         CopyError::Unsorted { .. } => Failed::reject(Reason::StorageRefused, error.to_string()),
+        CopyError::Refused(refused) => Failed::reject(reason_of(refused.why), error.to_string()),
         CopyError::Overlap => Failed::reject(Reason::LocationsOverlap, error.to_string()),
         CopyError::Cancelled => Failed::retry(Reason::JobTimeout, "stopped before everything was copied"),
+    }
+}
+
+/// Why a copy that left objects out failed.
+fn reason_of(refusal: Refusal) -> Reason {
+    match refusal {
+        Refusal::Denied => Reason::ObjectsDenied,
+        Refusal::Archived => Reason::SourceArchived,
+        Refusal::Key => Reason::KeyRefused,
+        Refusal::Invalid => Reason::StorageRefused,
     }
 }
 

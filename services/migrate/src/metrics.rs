@@ -3,7 +3,7 @@
 use honk_service::Metrics;
 use prometheus_client::metrics::counter::Counter;
 
-use crate::copy::CopyReport;
+use crate::book::Proved;
 
 /// Counters of this process.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +27,10 @@ impl MigrateMetrics {
     }
 
     /// Counts a migration.
-    pub fn migrated(&self, report: &CopyReport) {
+    pub(crate) fn migrated(&self, proved: &Proved) {
         self.cut_overs.inc();
-        self.objects.inc_by(report.objects);
-        self.bytes.inc_by(report.bytes);
-        self.copied.inc_by(report.copied);
+        self.objects.inc_by(proved.evidence.target.objects);
+        self.bytes.inc_by(proved.evidence.target.bytes);
+        self.copied.inc_by(proved.copied);
     }
 }

@@ -1,22 +1,27 @@
 //! A migration that changes the dataset's form on its way. The work is the program `honk-transform`'s, which runs as a child of this agent:
-//! it has the query engine and its own memory limit, and when it crashes, an attempt has failed and no agent is gone. Here it is found,
-//! fed, watched and ended, and what it says it wrote is compared with what the target lists.
+//! it has the query engine and its own memory limit, and when it crashes, an attempt has failed and no agent is gone. `program` finds it,
+//! `child` feeds, watches and ends it, `look` compares what it says it wrote with what the target lists, and `course` is the migration
+//! around it.
 
 mod child;
+mod course;
+mod look;
 mod program;
-mod verify;
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use honk_agent::action::JobContext;
 use honk_protocol::dataset::LocationSpec;
-use honk_protocol::reason::Reason;
 use honk_protocol::settle::Failed;
-use honk_protocol::transform::{Expect, TransformProgress, TransformRequest, TransformResult, TransformSpec};
-use honk_storage::listing::Survey;
-use honk_storage::{StorageSettings, Stores};
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use honk_protocol::transform::{TransformProgress, TransformRequest, TransformResult};
+use honk_storage::StorageSettings;
+use serde_json::json;
+
+use crate::copy::Kept;
+use crate::with::With;
+
+pub(crate) use course::Transformed;
 
 /// How transformations are run.
 #[derive(Clone, Debug, Default)]
@@ -31,87 +36,32 @@ pub struct TransformSettings {
     pub storage: StorageSettings,
 }
 
-/// What a step's `with:` asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wanted {
-    /// How the dataset is to look.
-    pub(crate) transform: TransformSpec,
-    /// What must hold.
-    pub(crate) expect: Expect,
-}
-
-impl Wanted {
-    /// What the job asks for: nothing if it is to be copied as it is.
-    pub(crate) fn of(job: &JobContext) -> Result<Option<Self>, Failed> {
-        let invalid = |message: String| Failed::reject(Reason::InputInvalid, message);
-        let Some(transform) = job.with.get("transform") else {
-            let needless = job.with.contains_key("expect");
-            let message =
-                "`with: expect` is checked while rows are read: it needs `transform`, if only `transform: {}`";
-            return if needless { Err(invalid(message.to_owned())) } else { Ok(None) };
+impl TransformSettings {
+    /// Runs the program to its end; dropped before that, it is killed. Can be repeated after any failure.
+    async fn run(
+        &self,
+        job: &JobContext,
+        location: &LocationSpec,
+        (with, kept): (&With, &Kept),
+    ) -> Result<TransformResult, Failed> {
+        let program = program::find(self.program.as_deref(), &honk_service::environment())?;
+        let request = TransformRequest {
+            source: location.source.clone(),
+            target: location.target.clone(),
+            storage: json!(self.storage),
+            transform: with.transform.clone().unwrap_or_default(),
+            expect: with.expect.clone().unwrap_or_default(),
+            memory_bytes: self.memory_bytes,
+            spill: self.spill.clone(),
+            kept: Some(kept.names().to_vec()),
+            tethered: true,
         };
-        let transform: TransformSpec = serde_json::from_value(transform.clone())
-            .map_err(|error| invalid(format!("`with: transform`: {error}")))?;
-        let expect: Option<Expect> = serde_json::from_value(job.with.get("expect").cloned().unwrap_or(Value::Null))
-            .map_err(|error| invalid(format!("`with: expect`: {error}")))?;
-        let expect = expect.unwrap_or_default();
-        match transform.problem().or_else(|| expect.problem()) {
-            Some(problem) => Err(invalid(format!("`with`: {problem}"))),
-            None => Ok(Some(Self { transform, expect })),
-        }
+        let show = |made: TransformProgress| {
+            job.progress.objects.store(made.objects, Ordering::Relaxed);
+            job.progress.objects_total.store(made.objects_total, Ordering::Relaxed);
+            job.progress.bytes.store(made.bytes, Ordering::Relaxed);
+            job.progress.bytes_total.store(made.bytes_total, Ordering::Relaxed);
+        };
+        child::run(&program, &request, show).await
     }
-}
-
-/// What was done and proved.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TransformReport {
-    /// The program's own evidence.
-    pub(crate) result: TransformResult,
-    /// The target as it was listed afterwards.
-    pub(crate) target: Survey,
-}
-
-impl TransformReport {
-    /// The evidence that fits into a job's outputs: everything but the single files.
-    pub(crate) fn outputs(&self) -> Value {
-        let TransformResult { sql, before, after, rejected, quarantine, removed, source_objects, source_bytes, files } =
-            &self.result;
-        json!({
-            "objects": self.target.objects, "bytes": self.target.bytes, "digest": self.target.digest,
-            "transform": {
-                "sql": sql, "before": before, "after": after, "files": files.len(), "rejected": rejected,
-                "quarantine": quarantine, "removed": removed,
-                "source_objects": source_objects, "source_bytes": source_bytes,
-            },
-        })
-    }
-}
-
-/// Transforms, and verifies that the target lists what was written and nothing else. Can be repeated after any failure.
-pub(crate) async fn transform(
-    (settings, stores): (&TransformSettings, &Stores),
-    (location, wanted): (&LocationSpec, Wanted),
-    progress: impl Fn(TransformProgress) + Send,
-    cancelled: &CancellationToken,
-) -> Result<TransformReport, Failed> {
-    let program = program::find(settings.program.as_deref(), &honk_service::environment())?;
-    let request = TransformRequest {
-        source: location.source.clone(),
-        target: location.target.clone(),
-        storage: json!(settings.storage),
-        transform: wanted.transform,
-        expect: wanted.expect,
-        memory_bytes: settings.memory_bytes,
-        spill: settings.spill.clone(),
-        tethered: true,
-    };
-    let result = tokio::select! {
-        done = child::run(&program, &request, progress) => done?,
-        () = cancelled.cancelled() => {
-            return Err(Failed::retry(Reason::JobTimeout, "stopped before everything was transformed"));
-        }
-    };
-    let target = verify::verify(stores, &stores.resolve(&location.target), &result.files).await?;
-    tracing::info!(rows = result.after.rows, files = result.files.len(), "transformed and verified");
-    Ok(TransformReport { result, target })
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use honk_agent::{Action as _, JobContext};
 use honk_migrate::action::Migrate;
+use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
 use honk_migrate::metrics::MigrateMetrics;
 use honk_migrate::transform::TransformSettings;
@@ -21,9 +22,11 @@ use serde_json::json;
 fn migrate(world: &World) -> Migrate {
     Migrate {
         registry: world.registry(),
+        book: Book::new(&world.bus),
         stores: world.stores.clone(),
         settings: CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() },
         metrics: MigrateMetrics::default(),
+        clock: world.clock.clone(),
         transform: TransformSettings::default(),
     }
 }
@@ -61,12 +64,8 @@ async fn a_repeat_after_the_cut_over_says_the_same_and_writes_nothing() {
     let before = world.location("sales").await;
     // Readers and writers are at the target by now.
     world.put(&target, "later.csv", "new").await;
-    let mut again = migrate(&world).run(&job).await.unwrap();
-    assert_eq!((&again["copied"], &again["already_there"]), (&json!(0), &json!(2)));
-    for name in ["copied", "already_there"] {
-        again.insert(name.into(), first[name].clone());
-    }
-    assert_eq!(again, first);
+    assert_eq!(first["evidence"]["late"], json!({ "objects": 0, "first": [] }));
+    assert_eq!(migrate(&world).run(&job).await.unwrap(), first);
     assert_eq!((world.location("sales").await, world.count(&target).await), (before, (3, 12)));
 
     for key in ["raw/a.csv", "raw/b/c.csv"] {
@@ -113,15 +112,15 @@ async fn a_cut_over_loses_against_a_change_and_wins_against_its_own_echo() {
     let (run, other) = (RunId::of_event("test", "1"), RunId::of_event("test", "2"));
     let read = registry.location(&name).await.unwrap();
     world.register("sales", &source, &target).await;
-    let failed = registry.cut_over(&name, &read, &run).await.unwrap_err();
+    let failed = registry.cut_over(&name, &read, &run, None).await.unwrap_err();
     assert_eq!((failed.reason, failed.again), (Reason::LocationChanged, Again::Never));
     assert_eq!(world.location("sales").await.active, Side::Source);
 
     let read = registry.location(&name).await.unwrap();
-    let moved = registry.cut_over(&name, &read, &run).await.unwrap();
-    assert_eq!(registry.cut_over(&name, &read, &run).await, Ok(moved.clone()), "the answer was lost");
-    let failed = registry.cut_over(&name, &read, &other).await.unwrap_err();
-    assert_eq!((failed.reason, world.location("sales").await), (Reason::LocationChanged, moved));
+    let moved = registry.cut_over(&name, &read, &run, None).await.unwrap();
+    assert_eq!(registry.cut_over(&name, &read, &run, None).await, Ok(moved.clone()), "the answer was lost");
+    let failed = registry.cut_over(&name, &read, &other, None).await.unwrap_err();
+    assert_eq!((failed.reason, world.location("sales").await), (Reason::LocationChanged, moved.location));
 }
 
 #[tokio::test]
@@ -158,4 +157,19 @@ async fn a_dataset_without_a_location_is_rejected() {
     let world = World::start().await;
     let failed = migrate(&world).run(&job("nowhere", "1", "migrate")).await.unwrap_err();
     assert_eq!((failed.reason, failed.again), (Reason::LocationMissing, Again::Never));
+}
+
+#[tokio::test]
+async fn a_source_that_was_emptied_since_it_was_validated_sends_nobody_to_an_empty_target() {
+    let world = World::start().await;
+    let (source, target) = world.dataset("sales").await;
+    world.put(&target, "a.csv", "1,2").await;
+    let job = validated(&job("sales", "1", "migrate"), &world.location("sales").await);
+    for key in ["raw/a.csv", "raw/b/c.csv"] {
+        world.open(&source).await.delete(key).await.unwrap();
+    }
+    let failed = migrate(&world).run(&job).await.unwrap_err();
+    assert_eq!((failed.reason, failed.again), (Reason::SourceEmpty, Again::Never), "{}", failed.message);
+    assert_eq!(world.location("sales").await.active, Side::Source);
+    assert_eq!(world.count(&target).await, (1, 3), "what is at the target stays");
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faults::{Fault, Faults};
+use honk_migrate::copy::journal::{Journal as _, MemoryJournal, sweep};
 use honk_migrate::copy::{Progress, migrate_objects};
 use honk_storage::{Algorithm, Attributes};
 use tokio_util::sync::CancellationToken;
@@ -188,4 +189,93 @@ async fn tags_travel_with_objects_of_any_size() {
             assert_eq!(found, tagging, "{key}, one endpoint: {one}");
         }
     }
+}
+
+/// One object of 40 MiB in eight parts, of which few are under way at a time.
+async fn world_with_a_journal(in_parts: bool) -> (World, Arc<MemoryJournal>) {
+    let mut world = World::two_servers().await;
+    world.settings.part_size = 5 * MIB as u64;
+    world.settings.buffer_bytes = 20 * MIB as u64;
+    world.settings.parts_in_flight = 2;
+    let journal = Arc::new(MemoryJournal::default());
+    world.journal = Some(journal.clone());
+    if in_parts {
+        let parts: Vec<_> = (0..8).map(|_| random(5 * MIB)).collect();
+        world.put_source_in_parts("large", &parts).await;
+    } else {
+        world.put_source("large", random(40 * MIB), &Attributes::default()).await;
+    }
+    (world, journal)
+}
+
+/// Copies until four parts have been sent, and is then gone as if killed.
+async fn be_killed_midway(world: &World) {
+    let (progress, cancel) = (Progress::default(), CancellationToken::new());
+    let midway = async {
+        while progress.bytes_done() < 20 * MIB as u64 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = midway => {}
+        report = migrate_objects(world.plan(), &progress, &cancel) => panic!("it ended first: {report:?}"),
+    }
+}
+
+#[tokio::test]
+async fn after_a_kill_only_the_parts_that_were_in_flight_are_sent_again() {
+    for in_parts in [true, false] {
+        let (world, journal) = world_with_a_journal(in_parts).await;
+        be_killed_midway(&world).await;
+        assert_eq!(journal.all().await.unwrap().len(), 1);
+        let report = world.migrate().await.unwrap();
+        assert_eq!((report.copied, report.verified), (1, 1));
+        assert!(report.parts <= 4, "{} of 8 parts were sent again", report.parts);
+        assert_eq!(journal.all().await.unwrap(), []);
+        world.assert_equal().await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_in_the_journal_that_the_store_has_no_more_is_begun_anew() {
+    let (world, journal) = world_with_a_journal(true).await;
+    be_killed_midway(&world).await;
+    assert_eq!(world.target.abort_uploads(&world.target_place.key("large")).await.unwrap(), 1);
+    let report = world.migrate().await.unwrap();
+    assert_eq!((report.copied, report.parts, report.verified), (1, 8, 1));
+    assert_eq!(journal.all().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn parts_of_another_version_are_not_gone_on_with() {
+    let (world, journal) = world_with_a_journal(false).await;
+    be_killed_midway(&world).await;
+    world.put_source("large", random(40 * MIB), &Attributes::default()).await;
+    let report = world.migrate().await.unwrap();
+    assert_eq!((report.copied, report.parts, report.verified), (1, 8, 1));
+    world.assert_equal().await;
+    // The upload of the version before was aborted when that of this one was begun; its note is swept.
+    assert_eq!(sweep(journal.as_ref(), &world.target).await.unwrap(), 1);
+    assert_eq!(journal.all().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn parts_that_were_damaged_in_the_store_are_found_out_and_sent_again() {
+    let (world, journal) = world_with_a_journal(true).await;
+    be_killed_midway(&world).await;
+    let note = journal.all().await.unwrap().remove(0);
+    world.target.resume_upload(&note.upload).part(1, random(5 * MIB)).await.unwrap();
+    let report = world.migrate().await.unwrap();
+    assert_eq!((report.copied, report.verified), (1, 1));
+    world.assert_equal().await;
+}
+
+#[tokio::test]
+async fn a_sweep_frees_what_nobody_will_go_on_with() {
+    let (world, journal) = world_with_a_journal(true).await;
+    be_killed_midway(&world).await;
+    assert_eq!(sweep(journal.as_ref(), &world.target).await.unwrap(), 1);
+    assert_eq!(world.target.abort_uploads(&world.target_place.key("large")).await.unwrap(), 0);
+    assert_eq!(journal.all().await.unwrap(), []);
 }

@@ -193,14 +193,18 @@ async fn an_object_that_keeps_changing_is_a_loud_retryable_failure() {
     }
 }
 
-/// Does `change` just before a side is listed for the second time, which is when the verification begins.
-fn before_verification<F>(change: impl Fn() -> F + Send + Sync + 'static) -> impl Fn(Seen<'_>) -> Fault + Send + Sync
+/// Does `change` just before a side is listed for one of the times `when`: the first time is a look, the second one copies, from the
+/// third on it is proved.
+fn before_listing<F>(
+    when: std::ops::Range<u64>,
+    change: impl Fn() -> F + Send + Sync + 'static,
+) -> impl Fn(Seen<'_>) -> Fault + Send + Sync
 where
     F: Future<Output = ()> + Send,
 {
-    let (listed, runtime) = (AtomicU64::new(0), tokio::runtime::Handle::current());
+    let (listed, runtime) = (AtomicU64::new(1), tokio::runtime::Handle::current());
     move |request: Seen<'_>| {
-        if request.path.contains("list-type=2") && listed.fetch_add(1, Ordering::SeqCst) == 1 {
+        if request.path.contains("list-type=2") && when.contains(&listed.fetch_add(1, Ordering::SeqCst)) {
             std::thread::scope(|scope| {
                 scope.spawn(|| runtime.block_on(change()));
             });
@@ -210,7 +214,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_source_changed_after_its_copy_fails_the_verification() {
+async fn a_source_that_changes_after_its_copy_is_caught_up_with() {
     let mut world = world().await;
     let source = world.source.clone();
     let change = move || {
@@ -218,24 +222,38 @@ async fn a_source_changed_after_its_copy_fails_the_verification() {
         async move {
             source.put_small("data/small-1", random(2_001), &Attributes::default()).await.unwrap();
             source.put_small("data/z-new", random(5), &Attributes::default()).await.unwrap();
+            source.delete("data/small-3").await.unwrap();
         }
     };
-    let _proxy = source_faults(&mut world, before_verification(change)).await;
-    let error = world.migrate().await.unwrap_err();
-    assert!(matches!(&error, CopyError::Unverified { mismatches: 2, .. }), "{error}");
-    assert!(error.is_retryable());
-    assert_eq!(world.migrate().await.unwrap().verified, 7, "another attempt copies what changed");
+    let _proxy = source_faults(&mut world, before_listing(3..4, change)).await;
+    let report = world.migrate().await.unwrap();
+    assert_eq!((report.verified, report.extra), (report.objects, 0));
+    world.assert_equal().await;
+}
+
+fn damaging(world: &World, when: std::ops::Range<u64>) -> impl Fn(Seen<'_>) -> Fault + Send + Sync + use<> {
+    let (target, key) = (world.target.clone(), world.target_place.key("small-2"));
+    before_listing(when, move || {
+        let (target, key) = (target.clone(), key.clone());
+        async move { target.put_small(&key, random(2_002), &Attributes::default()).await.map(|_etag| ()).unwrap() }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_target_damaged_after_the_write_fails_the_verification() {
+async fn a_target_that_is_damaged_once_is_repaired() {
     let mut world = world().await;
-    let (target, key) = (world.target.clone(), world.target_place.key("small-2"));
-    let change = move || {
-        let (target, key) = (target.clone(), key.clone());
-        async move { target.put_small(&key, random(2_002), &Attributes::default()).await.map(|_etag| ()).unwrap() }
-    };
-    let _proxy = target_faults(&mut world, before_verification(change)).await;
+    let faults = damaging(&world, 3..4);
+    let _proxy = target_faults(&mut world, faults).await;
+    world.migrate().await.unwrap();
+    world.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_target_that_is_damaged_again_and_again_fails_the_verification() {
+    let mut world = world().await;
+    let faults = damaging(&world, 3..u64::MAX);
+    let _proxy = target_faults(&mut world, faults).await;
     let error = world.migrate().await.unwrap_err();
     assert!(matches!(&error, CopyError::Unverified { mismatches: 1, key, .. } if key == "small-2"), "{error}");
+    assert!(error.is_retryable());
 }

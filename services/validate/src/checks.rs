@@ -1,12 +1,15 @@
 //! What must hold before a byte moves: one function a check, cheapest first. Each failure carries its reason, and with it
 //! whether trying again can help.
 
-use honk_protocol::dataset::Side;
+use std::collections::BTreeSet;
+
 use honk_protocol::entity::{DO_NOT_MIGRATE, Entity};
 use honk_protocol::reason::Reason;
 use honk_protocol::settle::Failed;
-use honk_storage::listing::{Survey, survey};
-use honk_storage::{PageCursor, Place, StorageError, Store, Stores, overlap};
+use honk_storage::probe::{Abilities, Ability};
+use honk_storage::{Place, overlap};
+
+use crate::walk::Walked;
 
 /// The entity is a dataset.
 pub fn is_dataset(entity: &Entity) -> Result<(), Failed> {
@@ -44,38 +47,65 @@ pub fn are_apart(source: &Place, target: &Place) -> Result<(), Failed> {
     Err(Failed::reject(Reason::LocationsOverlap, message))
 }
 
-/// The source can be listed and read, and there is something to migrate: how much, and a digest of the listing.
-pub async fn is_readable(stores: &Stores, source: &Place) -> Result<Survey, Failed> {
-    let failed = |error: StorageError| error.failed(Side::Source);
-    let store = stores.open(source).await.map_err(failed)?;
-    let prefix = source.prefix();
-    let Some(first) = first_key(&store, &prefix).await.map_err(failed)? else {
-        let message = format!("there is no object under s3://{}/{prefix}", source.bucket);
-        return Err(Failed::reject(Reason::SourceEmpty, message));
-    };
-    // A listing proves only the right to list.
-    store.head(&first).await.map_err(failed)?;
-    survey(&store, &prefix).await.map_err(failed)
-}
-
-async fn first_key(store: &Store, prefix: &str) -> Result<Option<String>, StorageError> {
-    let mut cursor = PageCursor::Start;
-    while cursor != PageCursor::End {
-        // Two, because a folder's marker may be the first and is left out.
-        let (page, next) = store.list_page(prefix, 2, &cursor).await?;
-        if let Some(object) = page.into_iter().next() {
-            return Ok(Some(object.key));
-        }
-        cursor = next;
+/// There is something to migrate, and nothing in it that cannot be: archived objects, keys that the target cannot have, more bytes
+/// than it has room for.
+pub fn can_be_moved(walked: &Walked, source: &Place, room: Option<u64>) -> Result<(), Failed> {
+    let at = format!("s3://{}/{}", source.bucket, source.prefix());
+    if walked.survey.objects == 0 {
+        return Err(Failed::reject(Reason::SourceEmpty, format!("there is no object under {at}")));
     }
-    Ok(None)
+    if !walked.archived.is_empty() {
+        let (count, keys) = (walked.archived.count(), &walked.archived);
+        let message = format!("{count} objects under {at} lie in an archive; restore them first: {keys}");
+        return Err(Failed::reject(Reason::SourceArchived, message));
+    }
+    if !walked.too_long.is_empty() {
+        let (count, keys) = (walked.too_long.count(), &walked.too_long);
+        let message = format!("{count} keys are longer than 1,024 bytes with the target's prefix: {keys}");
+        return Err(Failed::reject(Reason::KeyRefused, message));
+    }
+    match room {
+        Some(room) if walked.survey.bytes > room => {
+            let bytes = walked.survey.bytes;
+            let message = format!("the dataset has {bytes} bytes, and `room` gives it {room} at the target");
+            Err(Failed::reject(Reason::TargetFull, message))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Objects can be written to the target, read back and removed.
-pub async fn is_writable(stores: &Stores, target: &Place) -> Result<(), Failed> {
-    let failed = |error: StorageError| error.failed(Side::Target);
-    let store = stores.open(target).await.map_err(failed)?;
-    store.probe_writable(&target.prefix()).await.map_err(failed)
+/// The target can do what the workflow needs.
+pub fn is_able(found: &Abilities, needs: &BTreeSet<Ability>, target: &Place) -> Result<(), Failed> {
+    let lacking: Vec<_> = needs
+        .iter()
+        .filter(|ability| !found.can(**ability))
+        .map(|ability| {
+            let how = found.get(*ability).map_or_else(|| "not tried".to_owned(), ToString::to_string);
+            format!("{} ({how})", ability.code())
+        })
+        .collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let message =
+        format!("the workflow needs of s3://{} what it was not seen to do: {}", target.bucket, lacking.join(", "));
+    Err(Failed::reject(Reason::TargetUnable, message))
+}
+
+/// The dataset's keys of a kind that the target was not seen to keep, in sentences. The migration will show which of them it refuses.
+pub fn doubtful_keys(found: &Abilities, walked: &Walked) -> Vec<String> {
+    let lacks = |ability| found.get(ability).is_some_and(|finding| !finding.is_yes());
+    let doubtful = walked.doubtful().into_iter().filter(|(ability, keys)| !keys.is_empty() && lacks(*ability));
+    let told = doubtful.map(|(ability, keys)| {
+        format!("the target may not keep {} keys of the kind `{}`: {keys}", keys.count(), ability.code())
+    });
+    told.collect()
+}
+
+/// What will go less well than at a store that can do everything, in sentences.
+pub fn shortcomings(found: &Abilities) -> impl Iterator<Item = String> {
+    let lacking = found.iter().filter(|(_, finding)| !finding.is_yes());
+    lacking.map(|(ability, finding)| format!("{}: {finding}. {}", ability.code(), ability.without()))
 }
 
 #[cfg(test)]

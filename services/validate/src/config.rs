@@ -3,6 +3,8 @@
 use honk_storage::StorageSettings;
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::Prices;
+
 /// All sections of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -13,16 +15,18 @@ pub struct ValidateConfig {
     pub storage: StorageSettings,
 }
 
-/// How this agent works (`HONK_VALIDATE__SLOTS`).
+/// How this agent works (`HONK_VALIDATE__SLOTS`, `HONK_VALIDATE__PRICES__GIB_OUT`, …).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ValidateSection {
     /// Datasets validated at a time. Most of the time goes by waiting for listings.
     pub slots: usize,
+    /// What requests cost, for the estimate.
+    pub prices: Prices,
 }
 
 impl Default for ValidateSection {
     fn default() -> Self {
-        Self { slots: 16 }
+        Self { slots: 16, prices: Prices::default() }
     }
 }

@@ -1,10 +1,17 @@
 //! Checks that a migration can succeed before a byte moves.
 //!
-//! [`action`] asks one question after another; [`checks`] are the questions.
+//! [`action`] asks one question after another, with the [`options`] that the workflow gives: [`walk`] lists the source, [`checks`] judges
+//! what was found, [`sample`] is the dry run, [`schema`] and [`estimate`] tell what people want to know beforehand.
 
 pub mod action;
 pub mod checks;
 pub mod config;
+pub mod estimate;
+pub mod known;
+pub mod options;
+pub mod sample;
+pub mod schema;
+pub mod walk;
 
 use std::sync::Arc;
 
@@ -29,6 +36,7 @@ pub fn actions(validate: Validate) -> Vec<Arc<dyn Action>> {
 pub async fn serve(context: Context<ValidateConfig>) -> Result<(), Failure> {
     let bus = start::connect(&context).await?;
     let stores = Stores::new(StorageConfig::from(context.config.storage.clone()));
-    let validate = Validate { registry: Registry::new(&bus, context.clock.clone()), stores };
+    let (registry, prices) = (Registry::new(&bus, context.clock.clone()), context.config.validate.prices.clone());
+    let validate = Validate::new(registry, stores, prices);
     start::serve(&context, bus, (POOL, context.config.validate.slots), actions(validate)).await
 }

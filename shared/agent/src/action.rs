@@ -2,14 +2,14 @@
 //! message: settling is the runtime's work.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use honk_protocol::name::{DatasetName, JobName};
 use honk_protocol::reason::Reason;
-use honk_protocol::run::{Fence, Outputs, Run};
-use honk_protocol::settle::Failed;
+use honk_protocol::run::{Fan, Fence, Outputs, Run};
+use honk_protocol::settle::{Completion, Failed};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,48 @@ pub trait Action: Send + Sync + 'static {
 
     /// Does the work. A failure says itself whether trying again can help.
     async fn run(&self, job: &JobContext) -> Result<Outputs, Failed>;
+
+    /// Does the work, or so much of it as one agent should do at a time. What [`JobContext::may_split`] allows it may split into parts, or
+    /// put off until a person says so; all others are done by [`Action::run`].
+    async fn attempt(&self, job: &JobContext) -> Result<Worked, Failed> {
+        self.run(job).await.map(Worked::Done)
+    }
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Worked {
+    /// The work is done, and left this.
+    Done(Outputs),
+    /// It is to be done in parts.
+    Split(Split),
+    /// The run is to be paused; when it goes on, the job is dispatched once more with this as its [`JobContext::memo`].
+    Postponed(Outputs),
+}
+
+/// Work in parts, each a delivery of its own to any agent of the pool: the same action with a [`JobContext::part`]. When all have
+/// succeeded the job is dispatched once more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// How many parts; at least one, and at most some hundreds, because each stands in the run's record.
+    pub parts: u32,
+    /// How many may be under way at a time; none means all.
+    pub max_parallel: Option<u32>,
+    /// What parts and the next dispatch find as their [`JobContext::memo`].
+    pub memo: Outputs,
+}
+
+impl From<Worked> for Completion {
+    fn from(worked: Worked) -> Self {
+        match worked {
+            Worked::Done(outputs) => Self::Done(outputs),
+            Worked::Split(Split { parts, max_parallel, memo }) => {
+                let fan = Fan { items: parts, max_parallel, fail_fast: false, rejoins: true };
+                Self::Split(fan, memo)
+            }
+            Worked::Postponed(memo) => Self::Postponed(memo),
+        }
+    }
 }
 
 /// A job, as an action sees it.
@@ -36,6 +78,9 @@ pub struct JobContext {
     pub job: JobName,
     /// Which attempt this is.
     pub fence: Fence,
+    /// Whether the attempt may end as [`Worked::Split`] or [`Worked::Postponed`]: the step is its job's only one, and the job is neither an
+    /// item of a matrix nor a part.
+    pub may_split: bool,
     /// The step's `with:`.
     pub with: BTreeMap<String, Value>,
     /// Cancelled when the attempt must stop: its deadline passed, or the agent shuts down and has waited long enough.
@@ -69,6 +114,19 @@ impl JobContext {
     /// The dataset that the run is for.
     pub fn dataset(&self) -> &DatasetName {
         &self.run.dataset
+    }
+
+    /// Which part of its job this is, from 0; none if it is all of it.
+    pub fn part(&self) -> Option<u32> {
+        let parent = self.run.job(&self.job.parent()?)?;
+        parent.fan.is_some_and(|fan| fan.rejoins).then(|| self.job.item_number()).flatten()
+    }
+
+    /// What an earlier attempt wrote down when it split the job or put it off; empty if none did.
+    pub fn memo(&self) -> &Outputs {
+        static EMPTY: LazyLock<Outputs> = LazyLock::new(Outputs::new);
+        let job = self.job.parent().unwrap_or_else(|| self.job.clone());
+        self.run.job(&job).map_or(&*EMPTY, |job| &job.memo)
     }
 
     /// What an earlier job of the run left; nothing if it is not done.

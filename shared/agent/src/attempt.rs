@@ -98,6 +98,7 @@ impl Agent {
             run: Arc::clone(&attempt.known.run),
             job: attempt.job.clone(),
             fence: attempt.fence,
+            may_split: attempt.spec.steps.len() == 1 && attempt.job.item_number().is_none(),
             with: BTreeMap::new(),
             cancelled: cancelled.clone(),
             progress: Arc::clone(&progress),

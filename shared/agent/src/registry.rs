@@ -1,14 +1,18 @@
 //! What the catalog and the location registry say about a dataset, for actions. Each answer that an action cannot work with is
 //! already the failure that ends its job, with its reason.
 
-use honk_bus::{Bucket, Bus, BusError, Entry};
-use honk_protocol::dataset::Location;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use honk_bus::{Bucket, Bus, BusError, Entry, WatchEvent};
+use honk_protocol::dataset::{Consumer, Location, Retired, RetiredState, Side, consumers};
 use honk_protocol::entity::Entity;
 use honk_protocol::name::{DatasetName, RunId};
 use honk_protocol::reason::Reason;
 use honk_protocol::settle::Failed;
 use honk_protocol::subject;
 use honk_service::Clock;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -21,6 +25,7 @@ pub struct Registry {
     catalog: Bucket,
     locations: Bucket,
     metadata: Bucket,
+    consumers: Bucket,
     clock: Clock,
 }
 
@@ -36,7 +41,13 @@ pub struct Registered {
 impl Registry {
     /// The registry behind `bus`; `clock` dates cut-overs.
     pub fn new(bus: &Bus, clock: Clock) -> Self {
-        Self { catalog: bus.catalog(), locations: bus.locations(), metadata: bus.metadata(), clock }
+        Self {
+            catalog: bus.catalog(),
+            locations: bus.locations(),
+            metadata: bus.metadata(),
+            consumers: bus.consumers(),
+            clock,
+        }
     }
 
     /// The dataset's entity. Missing or unreadable, it can only be imported again.
@@ -112,29 +123,205 @@ impl Registry {
         }
     }
 
-    /// Makes the target the dataset's active place, if the location is still what was `read`. If `run` did so before and only the
-    /// answer was lost, that is a success too.
-    pub async fn cut_over(&self, dataset: &DatasetName, read: &Registered, run: &RunId) -> Result<Location, Failed> {
-        let moved = read.location.cut_over(run, self.clock.now());
-        let json =
-            serde_json::to_vec(&moved).map_err(|error| Failed::reject(Reason::LocationMissing, error.to_string()))?;
-        match self.locations.update(&subject::location_key(dataset), json, read.revision).await {
-            Ok(_revision) => Ok(moved),
-            Err(error) if error.is_conflict() => self.after_conflict(dataset, &moved, run).await,
+    /// Asks writers to wait until `until`, if the location is still what was `read` and no other run does so. Doing it again moves the end. If
+    /// only the answer to an earlier call was lost, that is a success too.
+    ///
+    /// # Errors
+    /// Another run holds the dataset; the location was changed; the server cannot be reached.
+    pub async fn hold(
+        &self,
+        dataset: &DatasetName,
+        read: &Registered,
+        run: &RunId,
+        until: Timestamp,
+    ) -> Result<Registered, Failed> {
+        let mut read = read.clone();
+        loop {
+            self.refuse_if_not_ours(dataset, &read.location, run)?;
+            let held = read.location.held(run, until);
+            let stored = self.store(dataset, held, read.revision).await?;
+            let Stored::Conflict(held) = stored else { return self.settled(dataset, stored).await };
+            let found = self.location(dataset).await?;
+            if found.location == held || is_moved_by(&found.location, run) {
+                return Ok(found);
+            }
+            // A hold of an earlier attempt of this run, which was thought to be lost, may have come in between, and nothing else.
+            if found.location.released(run) != read.location.released(run) {
+                return Err(changed(dataset));
+            }
+            read = found;
+        }
+    }
+
+    /// Lets writers go on: ends the hold of `run`, and no other's.
+    ///
+    /// # Errors
+    /// The location is gone, or the server cannot be reached.
+    pub async fn release(&self, dataset: &DatasetName, run: &RunId) -> Result<(), Failed> {
+        loop {
+            let read = self.location(dataset).await?;
+            let released = read.location.released(run);
+            if released == read.location {
+                return Ok(());
+            }
+            if let Stored::Yes(_) = self.store(dataset, released, read.revision).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes the target the dataset's active place, under the next epoch, if the location is still what was `read`; the source is kept for
+    /// `retain`. If `run` did so before and only the answer was lost, that is a success too.
+    ///
+    /// # Errors
+    /// A person has rolled this very run back; another run holds the dataset; the location was changed; the server cannot be reached.
+    pub async fn cut_over(
+        &self,
+        dataset: &DatasetName,
+        read: &Registered,
+        run: &RunId,
+        retain: Option<Duration>,
+    ) -> Result<Registered, Failed> {
+        self.refuse_if_not_ours(dataset, &read.location, run)?;
+        if is_moved_by(&read.location, run) {
+            return Ok(read.clone());
+        }
+        let moved = read.location.cut_over(run, self.clock.now(), retain);
+        match self.store(dataset, moved, read.revision).await? {
+            Stored::Yes(moved) => Ok(moved),
+            Stored::Conflict(moved) => self.after_conflict(dataset, &moved, run).await,
+        }
+    }
+
+    /// Sends readers back to the source, if the location is still what was `read`; see [`Location::rolled_back`] for `force`.
+    ///
+    /// # Errors
+    /// There is nothing to go back to, or not now; the location was changed; the server cannot be reached.
+    pub async fn roll_back(&self, dataset: &DatasetName, read: &Registered, force: bool) -> Result<Registered, Failed> {
+        let back = read.location.rolled_back(self.clock.now(), force);
+        let back = back
+            .map_err(|why| Failed::reject(Reason::NotRollable, format!("`{dataset}` cannot be rolled back: {why}")))?;
+        self.settled(dataset, self.store(dataset, back, read.revision).await?).await
+    }
+
+    /// Who is known to read the dataset, and who among them has seen the present epoch of its `location`.
+    ///
+    /// Reads the whole catalog for it, because any entity may say that it reads the dataset: not for what happens often.
+    ///
+    /// # Errors
+    /// The dataset's entity is gone, or the server cannot be reached.
+    pub async fn consumers(&self, dataset: &DatasetName, location: &Location) -> Result<Vec<Consumer>, Failed> {
+        let entity = self.entity(dataset).await?;
+        let catalog = self.whole_catalog().await.map_err(|error| unavailable(&error))?;
+        let heard = self.consumers.get_all(&subject::consumers_filter(dataset)).await;
+        let heard = heard.map_err(|error| unavailable(&error))?;
+        let heard = heard.iter().filter_map(|entry| decode(entry).ok()).collect();
+        Ok(consumers(&entity.readers(&catalog), heard, location.epoch))
+    }
+
+    /// Every entity that can be read.
+    async fn whole_catalog(&self) -> Result<Vec<Entity>, BusError> {
+        let mut watch = self.catalog.watch(">").await?;
+        let mut entities = BTreeMap::new();
+        loop {
+            match watch.next().await {
+                WatchEvent::Changed(message) => {
+                    if let Ok(entity) = serde_json::from_slice::<Entity>(&message.payload) {
+                        entities.insert(message.subject, entity);
+                    }
+                }
+                WatchEvent::Removed { subject, .. } => drop(entities.remove(&subject)),
+                WatchEvent::Restarted => entities.clear(),
+                WatchEvent::CaughtUp => return Ok(entities.into_values().collect()),
+            }
+        }
+    }
+
+    /// Says what has become of the source that readers have left, if the location is still what was `read`; `list` is what is removed of it.
+    ///
+    /// # Errors
+    /// The source may not be retired (any more), the location was changed, or the server cannot be reached.
+    pub async fn retire(
+        &self,
+        dataset: &DatasetName,
+        read: &Registered,
+        (run, state, list): (&RunId, RetiredState, Option<String>),
+    ) -> Result<Registered, Failed> {
+        let next = Retired { list, ..Retired::new(state, Some(run), self.clock.now()) };
+        let retired = read.location.retired(next);
+        let retired = retired.map_err(|why| {
+            Failed::reject(Reason::SourceRetained, format!("the source of `{dataset}` cannot be retired: {why}"))
+        })?;
+        if retired == read.location {
+            return Ok(read.clone());
+        }
+        self.settled(dataset, self.store(dataset, retired, read.revision).await?).await
+    }
+
+    /// What is stored, also if only the answer to storing it was lost.
+    async fn settled(&self, dataset: &DatasetName, stored: Stored) -> Result<Registered, Failed> {
+        match stored {
+            Stored::Yes(registered) => Ok(registered),
+            Stored::Conflict(wanted) => {
+                let found = self.location(dataset).await?;
+                if found.location == wanted { Ok(found) } else { Err(changed(dataset)) }
+            }
+        }
+    }
+
+    /// What was taken back may not be done again by a late repeat, and a hold is for its run alone.
+    fn refuse_if_not_ours(&self, dataset: &DatasetName, location: &Location, run: &RunId) -> Result<(), Failed> {
+        if location.was_rolled_back(run) {
+            let message = format!("`{dataset}` was rolled back after this run had cut it over");
+            return Err(Failed::reject(Reason::RolledBack, message));
+        }
+        match location.live_hold(self.clock.now()).filter(|hold| hold.run != *run) {
+            None => Ok(()),
+            Some(hold) => {
+                let message = format!("run {} holds `{dataset}` until {}", hold.run, hold.until);
+                Err(Failed::retry(Reason::DatasetHeld, message))
+            }
+        }
+    }
+
+    /// Writes the location if nobody has since `revision`.
+    async fn store(&self, dataset: &DatasetName, location: Location, revision: u64) -> Result<Stored, Failed> {
+        let json = serde_json::to_vec(&location)
+            .map_err(|error| Failed::reject(Reason::LocationMissing, error.to_string()))?;
+        match self.locations.update(&subject::location_key(dataset), json, revision).await {
+            Ok(revision) => Ok(Stored::Yes(Registered { location, revision })),
+            Err(error) if error.is_conflict() => Ok(Stored::Conflict(location)),
             Err(error) => Err(unavailable(&error)),
         }
     }
 
     /// A conflict is this run's own earlier write, or somebody else's.
-    async fn after_conflict(&self, dataset: &DatasetName, moved: &Location, run: &RunId) -> Result<Location, Failed> {
-        let Registered { location, .. } = self.location(dataset).await?;
+    async fn after_conflict(&self, dataset: &DatasetName, moved: &Location, run: &RunId) -> Result<Registered, Failed> {
+        let found = self.location(dataset).await?;
+        let location = &found.location;
         if location.run.as_ref() == Some(run) && location.spec == moved.spec && location.active == moved.active {
-            return Ok(location);
+            return Ok(found);
         }
-        let message =
-            format!("the location of `{dataset}` was changed while it was being migrated; nothing was cut over");
-        Err(Failed::reject(Reason::LocationChanged, message))
+        Err(changed(dataset))
     }
+}
+
+/// Whether this very run has sent readers to the target.
+fn is_moved_by(location: &Location, run: &RunId) -> bool {
+    location.active == Side::Target && location.run.as_ref() == Some(run)
+}
+
+/// What became of a compare-and-set.
+enum Stored {
+    /// It is stored.
+    Yes(Registered),
+    /// Somebody was faster, perhaps this process itself, unheard; this is what was not stored.
+    Conflict(Location),
+}
+
+fn changed(dataset: &DatasetName) -> Failed {
+    let message = format!("the location of `{dataset}` was changed meanwhile; nothing was moved");
+    Failed::reject(Reason::LocationChanged, message)
 }
 
 /// The failure of a job that could not read or write what it needs.

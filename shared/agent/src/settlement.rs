@@ -28,13 +28,15 @@ impl Agent {
                     Completion::Done(outputs) => RunEvent::Completed { job, fence, outputs },
                     Completion::Skipped => RunEvent::Skipped { job, fence },
                     Completion::FanOut(fan) => RunEvent::FannedOut { job, fence, fan },
+                    Completion::Split(fan, memo) => RunEvent::Split { job, fence, fan, memo },
+                    Completion::Postponed(memo) => RunEvent::Postponed { job, fence, memo },
                 };
                 self.conclude(delivery, &attempt, &event).await;
             }
             Settlement::Retry { delay, failed } => {
                 tracing::warn!(reason = %failed.reason, error = failed.message, attempt = attempt.fence.attempt, "will be tried again");
                 let failure = self.failure(&attempt, &failed);
-                let counts = failed.again != Again::Whatever;
+                let counts = !matches!(failed.again, Again::Whatever | Again::NotBefore(_));
                 let event = RunEvent::Retrying { job: attempt.job.clone(), fence: attempt.fence, failure, counts };
                 Box::pin(self.return_later(delivery, &attempt, &event, delay)).await;
             }

@@ -29,7 +29,7 @@ use tokio::sync::OnceCell;
 
 pub use self::settings::StepSettings;
 use self::workspace::Workspace;
-use crate::action::{Action, JobContext};
+use crate::action::{Action, JobContext, Worked};
 use crate::registry::Registry;
 use crate::workflows::JobSpec;
 
@@ -106,7 +106,7 @@ impl Steps {
         });
         called.map(|action| self.action(action)).try_for_each(|known| known.map(drop))?;
         if job.is_plain() {
-            return self.run_actions(job).await.map(Completion::Done);
+            return self.run_actions(job).await;
         }
         // Boxed, so that the short way does not carry the long one along.
         Box::pin(self.run_steps(job)).await.map_err(|failed| self.presentable(failed))
@@ -118,15 +118,18 @@ impl Steps {
         failed
     }
 
-    async fn run_actions(&self, mut job: JobWork) -> Result<Outputs, Failed> {
+    async fn run_actions(&self, mut job: JobWork) -> Result<Completion, Failed> {
         let mut outputs = Outputs::new();
         for step in &job.spec.steps {
             if let StepAction::Uses { action, with } = &step.action {
                 job.context.with.clone_from(with);
-                outputs.extend(self.action(action)?.run(&job.context).await?);
+                match self.action(action)?.attempt(&job.context).await? {
+                    Worked::Done(left) => outputs.extend(left),
+                    unfinished => return Ok(unfinished.into()),
+                }
             }
         }
-        Ok(outputs)
+        Ok(Completion::Done(outputs))
     }
 
     async fn run_steps(&self, mut job: JobWork) -> Result<Completion, Failed> {
@@ -138,14 +141,14 @@ impl Steps {
             if let Some(fan) = fan_of(&job.spec, &values)? {
                 return Ok(Completion::FanOut(fan));
             }
-        } else {
+        } else if job.context.part().is_none() {
             values["matrix"] = item_of(&job, &values)?;
         }
-        self.run_each(&mut job, &values).await.map(Completion::Done)
+        self.run_each(&mut job, &values).await
     }
 
     /// Every step whose condition holds; after a failure only those that ask for one.
-    async fn run_each(&self, job: &mut JobWork, values: &Value) -> Result<Outputs, Failed> {
+    async fn run_each(&self, job: &mut JobWork, values: &Value) -> Result<Completion, Failed> {
         let spec = job.spec.clone();
         let mut workspace: Option<Workspace> = None;
         let mut outputs = Outputs::new();
@@ -160,7 +163,8 @@ impl Steps {
                 continue;
             }
             match self.run_step(job, step, number, values, &mut workspace).await {
-                Ok(left) => outputs.extend(left),
+                Ok(Worked::Done(left)) => outputs.extend(left),
+                Ok(unfinished) => return Ok(unfinished.into()),
                 Err(error) if step.continue_on_error && !job.context.cancelled.is_cancelled() => {
                     tracing::warn!(step = number, error = error.message, "a step failed, and may");
                 }
@@ -176,7 +180,7 @@ impl Steps {
         if let Some(workspace) = workspace {
             workspace.remove().await;
         }
-        failed.map_or(Ok(outputs), Err)
+        failed.map_or(Ok(Completion::Done(outputs)), Err)
     }
 
     async fn run_step(
@@ -186,11 +190,11 @@ impl Steps {
         number: u32,
         values: &Value,
         workspace: &mut Option<Workspace>,
-    ) -> Result<Outputs, Failed> {
+    ) -> Result<Worked, Failed> {
         match &step.action {
             StepAction::Uses { action, with } => {
                 job.context.with = expr::fill(with, values).map_err(|error| unfit(&error))?;
-                self.action(action)?.run(&job.context).await
+                self.action(action)?.attempt(&job.context).await
             }
             StepAction::Run { run, shell } => {
                 let workspace = match workspace {
@@ -202,7 +206,7 @@ impl Steps {
                 let how = (run, shell.as_deref());
                 let outputs = self.program(job, step, number, how, (values, workspace)).await?;
                 self.take_in_metadata(job, workspace, &before).await?;
-                Ok(outputs)
+                Ok(Worked::Done(outputs))
             }
         }
     }
@@ -230,7 +234,7 @@ fn fan_of(spec: &JobSpec, values: &Value) -> Result<Option<Fan>, Failed> {
     let items = strategy.items(values).map_err(|error| Failed::reject(Reason::MatrixInvalid, error.to_string()))?;
     let count = u32::try_from(items.len())
         .map_err(|_| Failed::reject(Reason::MatrixInvalid, "the matrix has more items than can be counted"))?;
-    Ok(Some(Fan { items: count, max_parallel: strategy.max_parallel, fail_fast: strategy.fail_fast }))
+    Ok(Some(Fan { items: count, max_parallel: strategy.max_parallel, fail_fast: strategy.fail_fast, rejoins: false }))
 }
 
 /// What the matrix has for this item: the same for every attempt, because what it is made from is on record.

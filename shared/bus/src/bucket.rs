@@ -142,6 +142,11 @@ impl Bus {
         self.bucket(topology::METADATA)
     }
 
+    /// What consumers have seen of locations ([`topology::CONSUMERS`]).
+    pub fn consumers(&self) -> Bucket {
+        self.bucket(topology::CONSUMERS)
+    }
+
     /// Where datasets lie ([`topology::LOCATIONS`]).
     pub fn locations(&self) -> Bucket {
         self.bucket(topology::LOCATIONS)

@@ -33,6 +33,11 @@ impl Bus {
     pub fn bundles(&self) -> Objects {
         self.objects(topology::BUNDLES)
     }
+
+    /// Lists of what retirements remove ([`topology::LISTS`]), by their hash.
+    pub fn lists(&self) -> Objects {
+        self.objects(topology::LISTS)
+    }
 }
 
 impl Objects {

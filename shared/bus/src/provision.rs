@@ -207,7 +207,7 @@ pub fn object_store_config(store: &topology::ObjectStore) -> Config {
         name: Objects::stream_of(store.name),
         description: store.description,
         subjects: vec![format!("$O.{}.C.>", store.name), format!("$O.{}.M.>", store.name)],
-        max_age: None,
+        max_age: store.max_age,
         max_per_subject: None,
         max_bytes: None,
         when_full: WhenFull::RefuseNew,

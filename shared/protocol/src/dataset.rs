@@ -1,9 +1,16 @@
-//! Where a dataset lies: its source, its target, and which of the two readers should use now.
+//! Where a dataset lies: its two places, and the [`Location`] that says which of them readers should use now.
 
-use jiff::Timestamp;
+mod consumer;
+mod location;
+mod removal;
+
 use serde::{Deserialize, Serialize};
 
-use crate::name::RunId;
+pub use consumer::{Consumer, Heard, Sighting, consumers, parse_consumer};
+pub use location::{
+    Former, Hold, KEEP_FORMER, LOCATION_MAX_AGE, Location, NotRetirable, NotRollable, Retired, RetiredState,
+};
+pub use removal::{Removal, RemovalList};
 
 /// A place in S3-compatible storage: all objects of `bucket` whose keys begin with `prefix` and a `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,6 +52,16 @@ pub struct LocationSpec {
     pub format: Option<String>,
 }
 
+impl LocationSpec {
+    /// The place of this side.
+    pub const fn place(&self, side: Side) -> &Place {
+        match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        }
+    }
+}
+
 /// Which side of a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -54,43 +71,6 @@ pub enum Side {
     Source,
     /// The place it goes to.
     Target,
-}
-
-/// A dataset's location, as it is kept. Only a migration that has verified every object moves `active` to the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Location {
-    /// The two places.
-    #[serde(flatten)]
-    pub spec: LocationSpec,
-    /// The place that readers should use.
-    pub active: Side,
-    /// Since when it is.
-    pub since: Timestamp,
-    /// The run that made it so; none if a person did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunId>,
-}
-
-impl Location {
-    /// A location as a person registers it: the source is active.
-    pub fn registered(spec: LocationSpec, now: Timestamp) -> Self {
-        Self { spec, active: Side::Source, since: now, run: None }
-    }
-
-    /// The location after `run` has verified the target.
-    #[must_use]
-    pub fn cut_over(&self, run: &RunId, now: Timestamp) -> Self {
-        Self { active: Side::Target, since: now, run: Some(run.clone()), ..self.clone() }
-    }
-
-    /// The active place.
-    pub fn active_place(&self) -> &Place {
-        match self.active {
-            Side::Source => &self.spec.source,
-            Side::Target => &self.spec.target,
-        }
-    }
 }
 
 impl std::fmt::Display for Place {
@@ -104,24 +84,6 @@ impl std::fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_json_registrys_form_reads_and_a_cut_over_moves_only_what_it_should() {
-        let spec: LocationSpec = serde_json::from_str(
-            r#"{"source":{"s3":{"bucket":"old"}},"target":{"s3":{"bucket":"new","prefix":"a/b"}}}"#,
-        )
-        .expect("the registry's form");
-        let before = Location::registered(spec.clone(), Timestamp::UNIX_EPOCH);
-        let run = RunId::of_event("test", "1");
-        let after = before.cut_over(&run, Timestamp::MAX);
-        assert_eq!((after.spec.clone(), after.active, after.run.clone()), (spec, Side::Target, Some(run)));
-        assert_eq!(
-            (before.active_place().to_string(), after.active_place().to_string()),
-            ("s3://old".into(), "s3://new/a/b".into())
-        );
-        let json = serde_json::to_string(&after).expect("serialises");
-        assert_eq!(serde_json::from_str::<Location>(&json).expect("reads back"), after);
-    }
 
     #[test]
     fn a_misspelt_key_of_a_place_is_refused() {

@@ -8,7 +8,7 @@ mod kind;
 mod reference;
 mod rule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,16 @@ impl Entity {
         self.references("dependencyOf")
     }
 
+    /// Everyone who reads it: whom it names itself, who names it, and who consumes an API that it provides.
+    pub fn readers<'e>(&self, entities: impl IntoIterator<Item = &'e Self>) -> BTreeSet<EntityRef> {
+        let (own, provided) = (self.reference(), self.apis("providesApis"));
+        let reads = |other: &Self| {
+            other.depends_on().contains(&own) || other.apis("consumesApis").iter().any(|api| provided.contains(api))
+        };
+        let named_by_them = entities.into_iter().filter(|other| reads(other)).map(Self::reference);
+        self.dependency_of().into_iter().chain(named_by_them).filter(|reader| *reader != own).collect()
+    }
+
     /// An annotation's value.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.annotations.get(key).map(String::as_str)
@@ -164,9 +174,17 @@ impl Entity {
         self.annotation(DO_NOT_MIGRATE).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
     }
 
+    fn apis(&self, field: &str) -> Vec<EntityRef> {
+        self.references_of(field, Some("api"))
+    }
+
     fn references(&self, field: &str) -> Vec<EntityRef> {
+        self.references_of(field, None)
+    }
+
+    fn references_of(&self, field: &str, default_kind: Option<&str>) -> Vec<EntityRef> {
         let list = self.spec.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let parse = |value: &Value| EntityRef::parse(value.as_str()?, None, self.namespace()).ok();
+        let parse = |value: &Value| EntityRef::parse(value.as_str()?, default_kind, self.namespace()).ok();
         list.iter().filter_map(parse).collect()
     }
 }
@@ -247,6 +265,29 @@ mod tests {
         assert_eq!(names(entity.dependency_of()), ["component:default/report"]);
         assert_eq!((entity.annotation(WORKFLOW), entity.annotation(NOTIFY_URL)), (Some("migrate-dataset"), None));
         assert!(!entity.forbids_migration());
+    }
+
+    #[test]
+    fn readers_are_those_that_either_side_names_and_those_that_consume_its_apis() {
+        let entity = |kind: &str, name: &str, spec: Value| -> Entity {
+            let document = json!({
+                "apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec,
+            });
+            serde_json::from_value(document).expect("an entity")
+        };
+        let dataset = entity(
+            "Component",
+            "Sales",
+            json!({ "type": "dataset", "dependencyOf": ["component:report"], "providesApis": ["sales-feed"] }),
+        );
+        let everyone = [
+            dataset.clone(),
+            entity("Component", "board", json!({ "dependsOn": ["Component:default/Sales"] })),
+            entity("Component", "app", json!({ "consumesApis": ["api:default/sales-feed"] })),
+            entity("Component", "other", json!({ "dependsOn": ["component:costs"], "consumesApis": ["costs-feed"] })),
+        ];
+        let readers: Vec<String> = dataset.readers(&everyone).iter().map(ToString::to_string).collect();
+        assert_eq!(readers, ["component:default/app", "component:default/board", "component:default/report"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod dead;
 pub mod entity;
 pub mod event;
+pub mod evidence;
 pub mod gate;
 pub mod job;
 pub mod live;

@@ -143,12 +143,30 @@ reasons! {
     LocationChanged "location-changed"
         "The dataset's location was changed while it was being migrated."
         "Make sure that the new location is meant, then replay the dead letter.";
+    DatasetHeld "dataset-held"
+        "Another run asks writers of the dataset to wait, because it is about to cut over."
+        "Nothing: Honk tries again by itself, and a hold ends by its own time. `honk dataset location NAME` shows it.";
+    RolledBack "rolled-back"
+        "The dataset was rolled back to its source after this run had cut it over, so a late repeat of the run must not cut over again."
+        "Discard the dead letter. When the cause of the roll-back is gone, migrate the dataset again: that is a new run.";
+    NotRollable "not-rollable"
+        "The dataset cannot be rolled back: nothing was cut over, a run holds it, or its source is not kept any more."
+        "The message says which. `honk dataset rollback NAME --force` goes back also after the retention, if nothing was removed.";
+    SourceRetained "source-retained"
+        "The source cannot be retired: it is the active place, or it is kept a while longer."
+        "`honk dataset location NAME` says until when it is kept. Retire it after that.";
+    ConsumersBehind "consumers-behind"
+        "Consumers that are known have not said that they read the new place."
+        "`honk consumer list NAME` names them. Ask them to move, or `honk consumer forget` those that are gone.";
     SourceMissing "source-missing"
         "The source bucket does not exist."
         "Correct the location, then replay the dead letter.";
     SourceDenied "source-denied"
         "The credentials may not list or read the source."
         "Grant `s3:ListBucket` and `s3:GetObject` on the source, then replay the dead letter.";
+    SourceArchived "source-archived"
+        "Objects of the source lie in an archive (a storage class such as `GLACIER`) and cannot be read."
+        "The message names some of them. Restore them, then replay the dead letter. What was copied before stays and is not copied again.";
     SourceEmpty "source-empty"
         "There is no object at the source."
         "Correct the location or write the data, then replay the dead letter.";
@@ -158,9 +176,42 @@ reasons! {
     TargetMissing "target-missing"
         "The target bucket does not exist."
         "Create it or correct the location, then replay the dead letter.";
+    ObjectsDenied "objects-denied"
+        "The credentials may read the source, but not all of its objects."
+        "The message names some of them; all others were copied. Grant `s3:GetObject` on them, then replay the dead letter: only they are copied.";
     TargetDenied "target-denied"
         "The credentials may not write to the target."
         "Grant `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the target, then replay the dead letter.";
+    TargetConflict "target-conflict"
+        "Objects lie at the target under names that the source has too, with other bytes, and were there before the migration; or any at all, where a transformation would write among them."
+        "The message names them. Move them away, or say in `with:` of `honk/migrate` what becomes of them (`existing: overwrite` or `existing: skip`), and migrate again.";
+    TargetCrowded "target-crowded"
+        "Under the target's prefix lie more objects of others than a migration can tell from its own."
+        "Choose a folder of its own as the target, then replay the dead letter.";
+    NotConverging "not-converging"
+        "The source changes faster than its changes can be copied, so that no pause of its writers within `max_hold` is long enough to cut over."
+        "Calm the writers, raise `max_hold` or `rounds` in `with: { cut_over: … }`, or choose a `window` in which they rest. Then replay the dead letter: only changes are copied.";
+    OutsideWindow "outside-window"
+        "Everything is copied, and the cut-over waits for its `window`."
+        "Nothing: the job goes on by itself when the window opens, and copies what has changed by then.";
+    PlanMissing "plan-missing"
+        "The plan that the parts of a migration follow is not stored any more."
+        "Replay the dead letter of the job itself (not of a part), or migrate again: the dataset is planned anew, and what is copied is not copied again.";
+    TargetFull "target-full"
+        "The target has no room left, a quota of it is used up, or the dataset is larger than the `room` that the workflow gives it."
+        "Make room or raise the quota, then replay the dead letter: what is already copied is not copied again.";
+    TargetUnable "target-unable"
+        "The target cannot do something that the workflow says it `needs`."
+        "The message names it. Choose another target, or take it out of `needs` and register the workflow; docs/STORES.md says what each store can do.";
+    KeyRefused "key-refused"
+        "The target takes no keys like some of the source's: they are longer than 1,024 bytes with the target's prefix, or of a form that it changes or refuses."
+        "The message names some of them. Choose a shorter target prefix, rename the objects, or choose another store, then replay the dead letter.";
+    CredentialsInvalid "credentials-invalid"
+        "The storage does not accept the credentials: they are wrong, expired or absent."
+        "The message names the bucket. Renew them in the agents' `[storage]` settings, restart the agents, then replay the dead letter.";
+    ClockSkew "clock-skew"
+        "The clocks of the agent and of the storage differ by so much that the storage refuses the agent's signatures."
+        "Synchronise the agent's clock with NTP. Honk tries again by itself, perhaps on another agent; after that, replay the dead letter.";
     TransformMissing "transform-missing"
         "The program `honk-transform`, which changes datasets on their way, is not on the agent."
         "Put it beside the agent's own program (`cargo install --path shared/transform`), or name it in `HONK_MIGRATE__TRANSFORM_PROGRAM`, then replay the dead letter.";
@@ -206,9 +257,6 @@ reasons! {
     TransformRejected "transform-rejected"
         "More rows do not fit than `expect: { max_rejected: … }` allows."
         "The quarantine folder that the message names has the rows, each with the reason. Correct the source, then replay the dead letter.";
-    TransformTarget "transform-target"
-        "There are objects at the target that no transformation wrote."
-        "The message names one. Choose another target, or clear this one away, then replay the dead letter.";
     CopyCorrupt "copy-corrupt"
         "The bytes that arrived are not the bytes that were sent."
         "Look at the storage and the network between; Honk has copied the object again as often as it may.";

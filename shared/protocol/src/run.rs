@@ -26,6 +26,9 @@ use crate::reason::Reason;
 /// The record's schema version; a reader refuses others.
 pub const RUN_VERSION: u8 = 1;
 
+/// The key of a job's memo under which stands what its parts left: for each name the list of what they left by it, in their order.
+pub const PARTS: &str = "parts";
+
 /// Values a job leaves for later jobs and for people.
 pub type Outputs = Map<String, Value>;
 
@@ -231,6 +234,10 @@ pub struct Job {
     /// What it left.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outputs: Outputs,
+    /// What an attempt wrote down for the next dispatch of the job, when it split it or put it off; what its parts left is added as
+    /// [`PARTS`].
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub memo: Outputs,
     /// Its latest failure, also when a later attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -253,6 +260,9 @@ pub struct Fan {
     pub max_parallel: Option<u32>,
     /// Whether the first dead item ends the others.
     pub fail_fast: bool,
+    /// Whether the job is dispatched once more when all of them have succeeded: they are parts of its own work, not of a matrix.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rejoins: bool,
 }
 
 /// What a run starts from.
@@ -391,6 +401,7 @@ impl Job {
             started_at: None,
             finished_at: None,
             outputs: Outputs::new(),
+            memo: Outputs::new(),
             failure: None,
             fan: None,
             items: Vec::new(),

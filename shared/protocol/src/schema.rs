@@ -11,7 +11,7 @@ use crate::job::JobMessage;
 use crate::live::Progress;
 use crate::log::LogChunk;
 use crate::name::{DatasetName, WorkflowName};
-use crate::notice::Notice;
+use crate::notice::{Notice, Relocated};
 use crate::reason::Reason;
 use crate::run::{Fault, Run};
 
@@ -27,6 +27,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("log", of::<LogChunk>()),
         ("location", of::<Location>()),
         ("notice", of::<Notice>()),
+        ("location-notice", of::<Notice<Relocated>>()),
     ]
 }
 

@@ -32,6 +32,10 @@ pub enum Completion {
     Skipped,
     /// Its matrix is read: its items are to be done.
     FanOut(Fan),
+    /// Its work is to be done in parts, and then it is to be dispatched once more.
+    Split(Fan, Outputs),
+    /// A person must say that it may go on.
+    Postponed(Outputs),
 }
 
 /// A failed attempt, with its own view of whether trying again can help.
@@ -74,6 +78,8 @@ pub enum Again {
     After(Duration),
     /// It can, whatever the workflow says of how often: the job itself asks for it.
     Whatever,
+    /// Its time has not come: not before this long, and this attempt does not count.
+    NotBefore(Duration),
     /// It never can.
     Never,
 }
@@ -111,7 +117,7 @@ pub fn settle(outcome: Outcome, delivery: u32, handed_back: u32, policy: &RetryP
         Outcome::Failed(failed) if is_final(failed.again, delivery, attempt, policy) => Settlement::DeadLetter(failed),
         Outcome::Failed(failed) => {
             let delay = match failed.again {
-                Again::After(delay) => delay,
+                Again::After(delay) | Again::NotBefore(delay) => delay,
                 Again::Later | Again::Whatever | Again::Never => policy.delay(attempt, random),
             };
             Settlement::Retry { delay, failed }
@@ -122,7 +128,7 @@ pub fn settle(outcome: Outcome, delivery: u32, handed_back: u32, policy: &RetryP
 fn is_final(again: Again, delivery: u32, attempt: u32, policy: &RetryPolicy) -> bool {
     match again {
         Again::Never => true,
-        Again::Whatever => delivery > RetryPolicy::MAX_RETRY_COUNT,
+        Again::Whatever | Again::NotBefore(_) => delivery > RetryPolicy::MAX_RETRY_COUNT,
         Again::Later | Again::After(_) => attempt >= policy.attempts(),
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::entity::EntityRef;
 use crate::name::{DatasetName, JobName, PoolName, RunId, WorkflowHash, WorkflowName};
 
 /// Where producers publish onboarding events.
@@ -178,6 +179,16 @@ pub fn entity_key(kind: &str, namespace: &str, name: &DatasetName) -> String {
 /// Key of a dataset's location: the dataset's token alone.
 pub fn location_key(dataset: &DatasetName) -> String {
     dataset.token().into_owned()
+}
+
+/// Key of what a consumer is known to have seen of a dataset's location: `<dataset>.<kind>.<namespace>.<name>`.
+pub fn consumer_key(dataset: &DatasetName, consumer: &EntityRef) -> String {
+    format!("{}.{}.{}.{}", dataset.token(), consumer.kind(), consumer.namespace(), consumer.name().token())
+}
+
+/// What every consumer is known to have seen of a dataset's location, as a filter of keys.
+pub fn consumers_filter(dataset: &DatasetName) -> String {
+    format!("{}.*.*.*", dataset.token())
 }
 
 /// The subjects a pool's consumer filters on.

@@ -37,8 +37,16 @@ pub const DELIVERIES: &str = "honk_deliveries";
 pub const CONTROL: &str = "honk_control";
 /// Bucket of what programs and people have written down about datasets.
 pub const METADATA: &str = "honk_metadata";
+/// Bucket of which consumers have seen which epoch of a dataset's location.
+pub const CONSUMERS: &str = "honk_consumers";
+/// Object store of what retirements remove, listed before they do.
+pub const LISTS: &str = "honk_lists";
 /// Object store of the files that workflows were registered with.
 pub const BUNDLES: &str = "honk_bundles";
+/// Object store of what migrations have planned.
+pub const PLANS: &str = "honk_plans";
+/// Bucket of what copies must remember to be taken up by another agent.
+pub const JOURNAL: &str = "honk_journal";
 /// Durable consumer of events.
 pub const INTAKE: &str = "intake";
 /// Durable consumer of advisories.
@@ -53,6 +61,12 @@ pub const KEEP_DEAD: Duration = DAY.saturating_mul(90);
 
 /// How long it is remembered which receivers were reached; longer than any schedule of retries.
 pub const KEEP_DELIVERY: Duration = DAY.saturating_mul(30);
+
+/// How long it is remembered where a copy stood; longer than any run is retried.
+pub const KEEP_JOURNAL: Duration = DAY.saturating_mul(30);
+
+/// How long a list of what a retirement removes is kept: as long as the dead letter of one that did not come to its end.
+pub const KEEP_LISTS: Duration = KEEP_DEAD;
 
 /// How long the lines that steps printed are kept.
 pub const KEEP_LOGS: Duration = DAY.saturating_mul(14);
@@ -147,6 +161,8 @@ pub struct ObjectStore {
     pub name: &'static str,
     /// What it is for.
     pub description: &'static str,
+    /// How long an object is kept; none means until it is removed.
+    pub max_age: Option<Duration>,
     /// Copies.
     pub replicas: usize,
 }
@@ -260,13 +276,20 @@ impl Topology {
                     settings,
                 ),
                 bucket(METADATA, "What is written down about datasets", false, settings),
+                bucket(JOURNAL, "Where copies stand, to be taken up by another agent", true, settings),
+                bucket(CONSUMERS, "Which consumers have seen where datasets lie", false, settings),
                 bucket(DELIVERIES, "Which receivers of a notice were reached", true, settings),
             ],
-            object_stores: vec![ObjectStore {
-                name: BUNDLES,
-                description: "Files that workflows were registered with, by hash",
-                replicas: settings.replicas,
-            }],
+            object_stores: vec![
+                object_store(BUNDLES, "Files that workflows were registered with, by hash", None, settings),
+                object_store(PLANS, "What migrations have planned, by run and job", Some(KEEP_JOURNAL), settings),
+                object_store(
+                    LISTS,
+                    "What retirements remove, listed before they do, by hash",
+                    Some(KEEP_LISTS),
+                    settings,
+                ),
+            ],
         }
     }
 }
@@ -288,6 +311,15 @@ fn consumer(name: &str, filter: Option<String>, settings: &Settings) -> Consumer
         max_deliver: i64::from((RetryPolicy::MAX_RETRY_COUNT + 1) * 2 + DELIVERY_MARGIN),
         max_ack_pending: 20_000,
     }
+}
+
+fn object_store(
+    name: &'static str,
+    description: &'static str,
+    max_age: Option<Duration>,
+    settings: &Settings,
+) -> ObjectStore {
+    ObjectStore { name, description, max_age, replicas: settings.replicas }
 }
 
 fn bucket(name: &'static str, description: &'static str, message_ttl: bool, settings: &Settings) -> Bucket {

@@ -163,6 +163,10 @@ pub struct Expect {
 impl Expect {
     /// The folder below the target where rows are put that do not fit, unless another is given.
     pub const QUARANTINE: &str = "_quarantine";
+    /// The ends of a transformation, after which the objects with rows that do not fit are called.
+    pub const ENDS: [&str; 2] = ["source", "result"];
+    /// How their names end.
+    pub const LINES: &str = ".jsonl";
 
     /// What is wrong with it in itself: `None` if nothing.
     pub fn problem(&self) -> Option<String> {
@@ -172,6 +176,18 @@ impl Expect {
         let inner = self.source.as_ref()?;
         let outer_only = inner.max_rejected != 0.0 || inner.quarantine.is_some() || inner.source.is_some();
         outer_only.then(|| "`max_rejected`, `quarantine` and `source` belong into `expect` itself".to_owned())
+    }
+
+    /// The folder below the target for rows that do not fit; none if it is elsewhere.
+    pub fn quarantine_below(&self) -> Option<&str> {
+        let folder = self.quarantine.as_deref().unwrap_or(Self::QUARANTINE);
+        (!folder.starts_with("s3://")).then(|| folder.trim_matches('/'))
+    }
+
+    /// Whether the object of this key below the target is one of those with rows that do not fit.
+    pub fn is_quarantine(&self, key: &str) -> bool {
+        let inside = self.quarantine_below().and_then(|folder| key.strip_prefix(folder)?.strip_prefix('/'));
+        inside.is_some_and(|name| Self::ENDS.iter().any(|end| name.strip_prefix(*end) == Some(Self::LINES)))
     }
 
     /// Columns that have a value in every row, however it is said.
@@ -233,6 +249,10 @@ pub struct TransformRequest {
     /// The folder for that; none given: the system's own for temporary files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spill: Option<String>,
+    /// Objects that were at the target before, by their keys below it, and are somebody else's: they are replaced where the result has
+    /// files of their names, and never removed. None where nobody has looked: then the program refuses what it would not write itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<String>>,
     /// Whether it ends with its standard input, and so with the agent that holds the other end.
     #[serde(default)]
     pub tethered: bool,
@@ -274,41 +294,76 @@ pub struct TransformFailure {
     pub again: bool,
 }
 
-/// What a transformation did, and the evidence of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a transformation did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransformResult {
+    /// What it was and what it came to.
+    #[serde(flatten)]
+    pub evidence: TransformEvidence,
+    /// Every object that was written below the target, rows that were put aside included.
+    pub files: Vec<FileEvidence>,
+    /// Objects of an earlier attempt that were removed.
+    pub removed: u64,
+}
+
+/// What a transformation was, and what is known of the rows at both of its ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransformEvidence {
     /// The query, as it was run.
     pub sql: String,
     /// The rows before.
     pub before: RowsEvidence,
     /// The rows after.
     pub after: RowsEvidence,
-    /// Objects of the source.
+    /// Objects of the source that were read; others are empty, or no data by their names.
     pub source_objects: u64,
     /// Their bytes.
     pub source_bytes: u64,
-    /// Every object that was written below the target, rows that were put aside included.
-    pub files: Vec<FileEvidence>,
     /// Rows that were put aside.
     pub rejected: u64,
     /// Where they are; none if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
-    /// Objects of an earlier attempt that were removed.
-    pub removed: u64,
 }
 
 /// Rows at one end of a transformation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RowsEvidence {
     /// How many.
     pub rows: u64,
-    /// Their columns.
+    /// Their columns, in their order.
     pub columns: Vec<ColumnEvidence>,
+    /// Columns that are not listed here, because a run's record has no room for them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_columns: u64,
+}
+
+impl RowsEvidence {
+    /// Leaves out the columns that do not fit into `bytes` of JSON, and counts them.
+    pub fn fit(&mut self, bytes: usize) {
+        // What the names of the fields and the figures come to.
+        const FIGURES: usize = 160;
+        let mut room = bytes;
+        let mut fits = |column: &ColumnEvidence| {
+            let needs = FIGURES + column.name.len() + column.kind.len();
+            room.checked_sub(needs).map(|left| room = left).is_some()
+        };
+        let listed = self.columns.iter().take_while(|column| fits(column)).count();
+        self.more_columns += (self.columns.len() - listed) as u64;
+        self.columns.truncate(listed);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ColumnEvidence {
     /// Its name.
     pub name: String,
@@ -365,6 +420,28 @@ mod tests {
         assert!(expect(r#"{"source":{"max_rejected":0.1}}"#).is_some());
         assert!(expect(r#"{"max_rejected":1.1}"#).is_some());
         assert_eq!(expect(r#"{"source":{"not_null":["a"]},"max_rejected":0.5}"#), None);
+    }
+
+    #[test]
+    fn rows_that_were_put_aside_are_told_from_other_objects() {
+        let expect = |text: &str| serde_json::from_str::<Expect>(text).unwrap();
+        let default = expect("{}");
+        assert!(default.is_quarantine("_quarantine/source.jsonl") && default.is_quarantine("_quarantine/result.jsonl"));
+        assert!(
+            !default.is_quarantine("_quarantine/other.jsonl") && !default.is_quarantine("a/_quarantine/source.jsonl")
+        );
+        assert!(expect(r#"{"quarantine":"/aside/"}"#).is_quarantine("aside/source.jsonl"));
+        assert!(!expect(r#"{"quarantine":"s3://b/aside"}"#).is_quarantine("aside/source.jsonl"));
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_into_a_record_are_counted() {
+        let column = |number: usize| ColumnEvidence { name: format!("c{number}"), ..ColumnEvidence::default() };
+        let mut rows = RowsEvidence { rows: 1, columns: (0..1_000).map(column).collect(), more_columns: 0 };
+        rows.fit(10_000);
+        assert!((10..100).contains(&rows.columns.len()), "{}", rows.columns.len());
+        assert_eq!(rows.columns.len() as u64 + rows.more_columns, 1_000);
+        assert!(serde_json::to_vec(&rows).unwrap().len() < 10_000);
     }
 
     #[test]

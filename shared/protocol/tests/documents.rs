@@ -17,7 +17,10 @@ use honk_protocol::job::JobMessage;
 use honk_protocol::live::Progress;
 use honk_protocol::log::{LOG_VERSION, LogChunk, LogLine, LogStream, MAX_LINE_BYTES};
 use honk_protocol::name::{PoolName, RunId, WorkflowHash};
-use honk_protocol::notice::{DATASET_MIGRATED, Migrated, NOTICE_SOURCE, Notice};
+use honk_protocol::notice::{
+    DATASET_MIGRATED, DATASET_ROLLED_BACK, LOCATION_SOURCE, Migrated, NOTICE_SOURCE, Notice, ROLLBACK_REPORTED,
+    SOURCE_DEPRECATED, SOURCE_REMOVED,
+};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{EventRef, Fault, Fence, NewRun, Outputs, Run, RunEvent, WorkflowRef};
 use honk_protocol::subject::{self, DeadSubject, JobSubject, LiveSubject, LogSubject};
@@ -276,7 +279,9 @@ impl Samples {
             "Notice",
             &format!(
                 "`honk.notice.<dataset>`, stream `{}`, and the body of every webhook, which is signed as Standard Webhooks 1.0 prescribes (`webhook-id`, \
-             `webhook-timestamp`,\n`webhook-signature`). `from` and `to` are places such as `{{\"s3\":{{\"bucket\":\"…\",\"prefix\":\"…\"}}}}`:\n\n{}",
+             `webhook-timestamp`,\n`webhook-signature`). `from` and `to` are places such as `{{\"s3\":{{\"bucket\":\"…\",\"prefix\":\"…\"}}}}`:\n\n{}\n\n\
+             On the same subject, but in no webhook, are notices about the location, with the `source` `{LOCATION_SOURCE}` and another `data` \
+             (`docs/schemas/location-notice.json`):\n`{DATASET_ROLLED_BACK}`, `{ROLLBACK_REPORTED}`, `{SOURCE_DEPRECATED}` and `{SOURCE_REMOVED}`.",
                 topology::NOTICES,
                 json(&serde_json::to_value(notice).expect("JSON")),
             ),

@@ -108,6 +108,7 @@ mod tests {
             run: Arc::new(Run::create(new, false, Clock::system().now()).0),
             job: "a".parse().expect("job"),
             fence: Fence { generation: 1, attempt: 1 },
+            may_split: false,
             with: with.as_object().map_or_else(BTreeMap::new, |with| with.clone().into_iter().collect()),
             cancelled: CancellationToken::new(),
             progress: Arc::default(),

@@ -13,7 +13,7 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid};
 use tokio::time::Instant;
 
 use crate::process;
@@ -206,8 +206,9 @@ pub(crate) fn adopt_orphans() {
     });
 }
 
+/// As `/proc` tells it: in a container it is often 0, that of a leader outside, which is no valid [`Pid`].
 fn own_session() -> i32 {
-    getsid(None).map_or(0, Pid::as_raw_pid)
+    process::stat(getpid()).map_or(0, |stat| stat.session)
 }
 
 fn signal_group(group: Pid, signal: Signal) {

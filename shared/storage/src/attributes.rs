@@ -4,8 +4,27 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, Etag};
+
+/// What of an object a copy carries beside its bytes, headers and user metadata, which it always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// Its tags.
+    pub tags: bool,
+    /// Grants to others than its owner; one to three more requests for every object.
+    pub acl: bool,
+    /// Its storage class, else the target bucket's default decides; one more request for every object that is copied inside an endpoint.
+    pub storage_class: bool,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { tags: true, acl: false, storage_class: false }
+    }
+}
 
 /// Headers and user metadata that a copy keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +47,17 @@ pub struct Attributes {
     pub metadata: HashMap<String, String>,
     /// The tags as a query string. No answer about an object carries them: they are what [`crate::Store::tagging`] found.
     pub tagging: Option<String>,
+    /// `x-amz-storage-class`; none for the default one.
+    pub storage_class: Option<String>,
+}
+
+impl Attributes {
+    /// Those of them that a copy carries. Tags are not among them, as they are not read with the object.
+    #[must_use]
+    pub fn kept(&self, keep: Keep) -> Self {
+        let storage_class = self.storage_class.clone().filter(|_| keep.storage_class);
+        Self { storage_class, tagging: None, ..self.clone() }
+    }
 }
 
 /// An object's description, from HEAD or from the head of a GET.
@@ -68,6 +98,7 @@ macro_rules! head_from {
             website_redirect: output.website_redirect_location().map(str::to_owned),
             metadata: output.metadata().cloned().unwrap_or_default(),
             tagging: None,
+            storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
         };
         let etag = Etag::new(output.e_tag().unwrap_or_default());
         let checksums = Checksum::full_object(

@@ -9,7 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+
+use crate::write::Md5Sum;
 
 /// An `ETag` without its quotes.
 #[derive(Clone, Debug, Eq)]
@@ -73,7 +76,8 @@ pub fn multipart_etag(parts: &[[u8; 16]]) -> Etag {
 }
 
 /// A kind of full-object checksum, the preferred first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     /// CRC-64/NVME, what S3 stores by itself.
     Crc64Nvme,
@@ -148,6 +152,12 @@ impl Checksum {
     pub fn of_etag(etag: &Etag) -> Option<Self> {
         let bytes = hex::decode(etag.md5()?).ok()?;
         Some(Self { algorithm: Algorithm::Md5, value: STANDARD.encode(bytes) })
+    }
+
+    /// The MD5 itself, if it is one.
+    pub fn md5(&self) -> Option<Md5Sum> {
+        let bytes = STANDARD.decode(&self.value).ok().filter(|_| self.algorithm == Algorithm::Md5)?;
+        bytes.try_into().ok()
     }
 
     /// The checksum of bytes whose stretches have these checksums and lengths, in order. `None` when they are not all of

@@ -19,22 +19,27 @@ use tokio::sync::Mutex;
 
 use crate::config::{Credentials, StorageConfig};
 use crate::error::{ErrorKind, StorageError, Target};
-use crate::limiter::{Limiter, Refusals};
+use crate::limiter::{Gate, Tries};
 use crate::place::Place;
 use crate::store::Store;
+use crate::throttle::{Rates, Throttle};
+use crate::ways::Ways;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
     endpoint: Option<String>,
     region: String,
     credentials: Option<Credentials>,
+    /// The entry of the configuration that has a budget, which is not shared with other places.
+    budget: Option<usize>,
 }
 
-/// A client, and how many requests it may have under way.
+/// A client, how many requests it may have under way, and what was learnt about its endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) gate: Gate,
+    pub(crate) ways: Arc<Ways>,
 }
 
 /// All stores that a process talks to.
@@ -42,12 +47,47 @@ pub(crate) struct Connection {
 pub struct Stores {
     config: Arc<StorageConfig>,
     clients: Arc<Mutex<HashMap<ClientKey, Connection>>>,
+    /// One for each entry of the configuration, and whether what it lets through is granted by somebody.
+    throttles: Arc<[Arc<Throttle>]>,
+}
+
+/// A budget that all processes share.
+#[derive(Clone, Debug)]
+pub struct SharedBudget {
+    /// The same in every process with the same configuration.
+    pub id: String,
+    throttle: Arc<Throttle>,
+}
+
+impl SharedBudget {
+    /// What all processes together may use.
+    pub fn rates(&self) -> Rates {
+        self.throttle.budget()
+    }
+
+    /// How long ago this process last wanted to send something; none: never.
+    pub fn idle(&self) -> Option<Duration> {
+        self.throttle.idle()
+    }
+
+    /// From now on this process may use this much; `None`: nothing, and whoever wants to send something waits.
+    pub fn grant(&self, share: Option<Rates>) {
+        self.throttle.grant(share);
+    }
 }
 
 impl Stores {
     /// No connection is opened before it is needed.
     pub fn new(config: StorageConfig) -> Self {
-        Self { config: Arc::new(config), clients: Arc::default() }
+        let throttles = config.endpoints.iter().map(|entry| Arc::new(Throttle::new(entry.rates()))).collect();
+        Self { config: Arc::new(config), clients: Arc::default(), throttles }
+    }
+
+    /// The budgets of the configuration. Until somebody grants it less, this process uses each of them alone.
+    pub fn budgets(&self) -> Vec<SharedBudget> {
+        let entries = self.config.endpoints.iter().zip(self.throttles.iter());
+        let limited = entries.filter(|(_entry, throttle)| throttle.budget().is_limited());
+        limited.map(|(entry, throttle)| SharedBudget { id: entry.id(), throttle: Arc::clone(throttle) }).collect()
     }
 
     /// The place itself, or at the configured endpoint if it names none: what must be compared with other places.
@@ -60,12 +100,14 @@ impl Stores {
     pub async fn open(&self, place: &Place) -> Result<Store, StorageError> {
         let place = &self.resolve(place.clone());
         check(place)?;
-        let entry = self.config.endpoint(place);
+        let index = self.config.endpoint_index(place);
+        let entry = index.and_then(|index| self.config.endpoints.get(index));
         let fallback = place.endpoint.as_ref().and(self.config.credentials.as_ref());
         let key = ClientKey {
             endpoint: place.endpoint_id(),
             region: place.region.clone().unwrap_or_else(|| self.config.region.clone()),
             credentials: entry.and_then(|entry| entry.credentials.as_ref()).or(fallback).cloned(),
+            budget: index.filter(|_| entry.is_some_and(|entry| entry.rates().is_limited())),
         };
         let mut clients = self.clients.lock().await;
         let connection = if let Some(connection) = clients.get(&key) {
@@ -106,9 +148,12 @@ impl Stores {
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(Duration::from_millis(self.config.connect_timeout_ms)).build(),
             );
-        let limiter = Limiter::new(self.config.requests_in_flight);
-        let builder = builder.interceptor(Refusals(Arc::clone(&limiter)));
-        Connection { client: Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build()), limiter }
+        let throttle = key.budget.and_then(|index| self.throttles.get(index)).cloned();
+        let unlimited = || Arc::new(Throttle::new(Rates::default()));
+        let gate = Gate::new(self.config.requests_in_flight, throttle.unwrap_or_else(unlimited));
+        let builder = builder.interceptor(Tries(gate.clone()));
+        let client = Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build());
+        Connection { client, gate, ways: Arc::default() }
     }
 }
 

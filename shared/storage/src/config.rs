@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::place::Place;
+use crate::throttle::Rates;
 
 /// Settings of every client, with the defaults that a fleet of small and large objects needs.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,7 +20,8 @@ pub struct StorageConfig {
     pub credentials: Option<Credentials>,
     /// What differs per endpoint.
     pub endpoints: Vec<EndpointConfig>,
-    /// Requests under way at one endpoint, by all of the process; fewer for a while after the endpoint asked for fewer.
+    /// Requests under way at one endpoint in each direction, by all of the process, at the most: how many there are, the endpoint's speed
+    /// decides.
     pub requests_in_flight: usize,
     /// Tries of one request by the client itself, meant for broken connections; longer patience is the caller's.
     pub request_attempts: u32,
@@ -66,8 +68,9 @@ impl StorageConfig {
         Duration::from_millis(self.request_timeout_ms.saturating_add(moving))
     }
 
-    pub(crate) fn endpoint(&self, place: &Place) -> Option<&EndpointConfig> {
-        self.endpoints.iter().find(|entry| entry.matches(place))
+    /// Which entry of `endpoints` is for `place`: the first that matches.
+    pub(crate) fn endpoint_index(&self, place: &Place) -> Option<usize> {
+        self.endpoints.iter().position(|entry| entry.matches(place))
     }
 }
 
@@ -81,6 +84,9 @@ pub struct EndpointConfig {
     /// Only for places in this region; left out for all.
     #[serde(default)]
     pub region: Option<String>,
+    /// Only for this bucket; left out for all. Entries are looked at in their order.
+    #[serde(default)]
+    pub bucket: Option<String>,
     /// Left out: the default AWS chain.
     #[serde(default)]
     pub credentials: Option<Credentials>,
@@ -88,12 +94,37 @@ pub struct EndpointConfig {
     /// or by reading both sides.
     #[serde(default = "yes")]
     pub etag_is_md5: bool,
+    /// Requests a second that all agents together may send; left out for any number.
+    #[serde(default)]
+    pub requests_per_second: Option<u32>,
+    /// Bytes a second that all agents together may read and write; left out for any number.
+    #[serde(default)]
+    pub bytes_per_second: Option<u64>,
 }
 
 impl EndpointConfig {
     fn matches(&self, place: &Place) -> bool {
         let own = Place { endpoint: self.endpoint.clone(), ..Place::new("", "") };
-        own.endpoint_id() == place.endpoint_id() && (self.region.is_none() || self.region == place.region)
+        let is_or_any = |wanted: Option<&String>, found: Option<&String>| wanted.is_none() || wanted == found;
+        own.endpoint_id() == place.endpoint_id()
+            && is_or_any(self.region.as_ref(), place.region.as_ref())
+            && is_or_any(self.bucket.as_ref(), Some(&place.bucket))
+    }
+
+    /// The budget; one of zero would stop everything for ever and counts as the smallest.
+    #[expect(clippy::cast_precision_loss, reason = "a rate, of which a few digits matter")]
+    pub(crate) fn rates(&self) -> Rates {
+        Rates {
+            requests: self.requests_per_second.map(|rate| f64::from(rate.max(1))),
+            bytes: self.bytes_per_second.map(|rate| rate.max(1) as f64),
+        }
+    }
+
+    /// A name for the entry that is the same wherever the same places are meant.
+    pub(crate) fn id(&self) -> String {
+        let own = Place { endpoint: self.endpoint.clone(), ..Place::new("", "") };
+        let parts = [own.endpoint_id(), self.region.clone(), self.bucket.clone()];
+        parts.map(Option::unwrap_or_default).join(" ")
     }
 }
 
@@ -151,10 +182,21 @@ mod tests {
     fn an_entry_is_found_by_any_spelling_of_its_endpoint() {
         let json = r#"{"endpoints":[{"endpoint":"http://LOCALHOST:80/"},{"region":"eu-west-1"}]}"#;
         let config: StorageConfig = serde_json::from_str(json).unwrap();
-        assert!(config.endpoint(&Place::new("b", "").at("http://127.0.0.1")).is_some_and(|e| e.etag_is_md5));
-        assert!(config.endpoint(&Place::new("b", "").at("http://127.0.0.1:81")).is_none());
-        assert!(config.endpoint(&Place::new("b", "")).is_none());
+        assert_eq!(config.endpoint_index(&Place::new("b", "").at("http://127.0.0.1")), Some(0));
+        assert_eq!(config.endpoint_index(&Place::new("b", "").at("http://127.0.0.1:81")), None);
+        assert_eq!(config.endpoint_index(&Place::new("b", "")), None);
         let west = Place { region: Some("eu-west-1".into()), ..Place::new("b", "") };
-        assert!(config.endpoint(&west).is_some());
+        assert_eq!(config.endpoint_index(&west), Some(1));
+    }
+
+    #[test]
+    fn an_entry_may_be_for_one_bucket_and_have_a_budget() {
+        let json = r#"{"endpoints":[{"bucket":"busy","requests_per_second":100},{"bytes_per_second":5}]}"#;
+        let config: StorageConfig = serde_json::from_str(json).unwrap();
+        assert_eq!(config.endpoint_index(&Place::new("busy", "")), Some(0));
+        assert_eq!(config.endpoint_index(&Place::new("other", "")), Some(1));
+        assert_eq!(config.endpoints[0].rates(), Rates { requests: Some(100.0), bytes: None });
+        assert_eq!(config.endpoints[1].rates(), Rates { requests: None, bytes: Some(5.0) });
+        assert_ne!(config.endpoints[0].id(), config.endpoints[1].id());
     }
 }

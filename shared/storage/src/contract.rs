@@ -27,9 +27,12 @@ impl Meaning {
     const fn of(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::NoSuchBucket => Self::sides(Reason::SourceMissing, Reason::TargetMissing, false),
-            ErrorKind::AccessDenied | ErrorKind::BadCredentials => {
-                Self::sides(Reason::SourceDenied, Reason::TargetDenied, false)
-            }
+            ErrorKind::AccessDenied => Self::sides(Reason::SourceDenied, Reason::TargetDenied, false),
+            ErrorKind::BadCredentials => Self::both(Reason::CredentialsInvalid, false),
+            // A source is not written to, so it cannot be full; what says so of it is out of order.
+            ErrorKind::Full => Self::sides(Reason::StorageRefused, Reason::TargetFull, false),
+            ErrorKind::Archived => Self::sides(Reason::SourceArchived, Reason::StorageRefused, false),
+            ErrorKind::KeyTooLong => Self::both(Reason::KeyRefused, false),
             // Listing again shows what is there now.
             ErrorKind::NoSuchKey | ErrorKind::Changed => {
                 Self::sides(Reason::SourceChanged, Reason::VerifyMismatch, true)
@@ -39,7 +42,7 @@ impl Meaning {
             ErrorKind::Corrupt => Self::both(Reason::CopyCorrupt, true),
             ErrorKind::Invalid => Self::both(Reason::StorageRefused, false),
             // Another agent's clock may be right.
-            ErrorKind::ClockSkew => Self::both(Reason::StorageRefused, true),
+            ErrorKind::ClockSkew => Self::both(Reason::ClockSkew, true),
         }
     }
 }
@@ -108,13 +111,16 @@ mod tests {
             (Kind::NoSuchBucket, Reason::SourceMissing, Reason::TargetMissing, false),
             (Kind::NoSuchKey, Reason::SourceChanged, Reason::VerifyMismatch, true),
             (Kind::AccessDenied, Reason::SourceDenied, Reason::TargetDenied, false),
-            (Kind::BadCredentials, Reason::SourceDenied, Reason::TargetDenied, false),
+            (Kind::BadCredentials, Reason::CredentialsInvalid, Reason::CredentialsInvalid, false),
+            (Kind::Full, Reason::StorageRefused, Reason::TargetFull, false),
+            (Kind::Archived, Reason::SourceArchived, Reason::StorageRefused, false),
+            (Kind::KeyTooLong, Reason::KeyRefused, Reason::KeyRefused, false),
             (Kind::Changed, Reason::SourceChanged, Reason::VerifyMismatch, true),
             (Kind::Throttled, Reason::StorageThrottled, Reason::StorageThrottled, true),
             (Kind::Unavailable, Reason::StorageUnavailable, Reason::StorageUnavailable, true),
             (Kind::Invalid, Reason::StorageRefused, Reason::StorageRefused, false),
             (Kind::Corrupt, Reason::CopyCorrupt, Reason::CopyCorrupt, true),
-            (Kind::ClockSkew, Reason::StorageRefused, Reason::StorageRefused, true),
+            (Kind::ClockSkew, Reason::ClockSkew, Reason::ClockSkew, true),
         ];
         for (kind, at_source, at_target, passes) in table {
             for (side, reason) in [(Side::Source, at_source), (Side::Target, at_target)] {

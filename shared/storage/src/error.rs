@@ -32,6 +32,12 @@ pub enum ErrorKind {
     Corrupt,
     /// This machine's clock differs too much from the server's.
     ClockSkew,
+    /// The object lies in an archive and must be restored before it can be read.
+    Archived,
+    /// There is no room left, or a quota is used up.
+    Full,
+    /// The store takes no key of this length.
+    KeyTooLong,
 }
 
 impl ErrorKind {
@@ -54,6 +60,9 @@ impl ErrorKind {
                 "bytes were damaged on the way or in the store; try again and check the store if it persists"
             }
             Self::ClockSkew => "set this machine's clock",
+            Self::Archived => "restore the object from its archive first",
+            Self::Full => "make room at the store or raise its quota",
+            Self::KeyTooLong => "choose a shorter target prefix or rename the object",
         }
     }
 }
@@ -171,6 +180,9 @@ fn kind_of(code: Option<&str>, status: u16, has_key: bool) -> ErrorKind {
         )
         | (_, 401) => ErrorKind::BadCredentials,
         ("RequestTimeTooSkewed", _) => ErrorKind::ClockSkew,
+        ("InvalidObjectState", _) => ErrorKind::Archived,
+        ("KeyTooLongError" | "KeyTooLong", _) => ErrorKind::KeyTooLong,
+        (code, status) if status == 507 || is_full(code) => ErrorKind::Full,
         ("PreconditionFailed", _) | (_, 412) => ErrorKind::Changed,
         ("SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "TooManyRequests", _)
         | (_, 429 | 503) => ErrorKind::Throttled,
@@ -194,6 +206,13 @@ fn kind_of(code: Option<&str>, status: u16, has_key: bool) -> ErrorKind {
         ("InternalError", _) | (_, 500.. | 200..=299 | 408) => ErrorKind::Unavailable,
         _ => ErrorKind::Invalid,
     }
+}
+
+/// S3 itself has no limit of space; these are the words of servers that have one.
+fn is_full(code: &str) -> bool {
+    ["QuotaExceeded", "StorageFull", "InsufficientStorage", "InsufficientCapacity"]
+        .iter()
+        .any(|word| code.contains(word))
 }
 
 /// All causes of an error, outermost first, each once.
@@ -238,7 +257,12 @@ mod tests {
             (Some("BadDigest"), 400, ErrorKind::Corrupt),
             (Some("NotImplemented"), 501, ErrorKind::Invalid),
             (Some("EntityTooLarge"), 400, ErrorKind::Invalid),
-            (Some("KeyTooLongError"), 400, ErrorKind::Invalid),
+            (Some("KeyTooLongError"), 400, ErrorKind::KeyTooLong),
+            (Some("InvalidObjectState"), 403, ErrorKind::Archived),
+            (Some("ExpiredToken"), 400, ErrorKind::BadCredentials),
+            (Some("QuotaExceeded"), 403, ErrorKind::Full),
+            (Some("XMinioStorageFull"), 507, ErrorKind::Full),
+            (None, 507, ErrorKind::Full),
         ];
         for (code, status, kind) in cases {
             assert_eq!(kind_of(code, status, true), kind, "{code:?} {status}");

@@ -1,12 +1,13 @@
 //! Listings, page by page, in the order of the keys' bytes.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{EncodingType, Object};
+use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes};
 use futures_util::stream::{Stream, try_unfold};
 use percent_encoding::percent_decode_str;
 
 use crate::checksum::Etag;
 use crate::error::{ErrorKind, StorageError};
+use crate::probe::is_probe;
 use crate::store::Store;
 
 /// An object as a listing shows it.
@@ -27,6 +28,8 @@ pub struct ObjectInfo {
 pub enum PageCursor {
     /// Before the first page.
     Start,
+    /// Before the first key that is greater than this one, which need not exist.
+    AfterKey(String),
     /// After a page that named where the next begins.
     After(String),
     /// After the last page.
@@ -51,17 +54,33 @@ impl Store {
 
     /// One page of at most `page` keys, and where the next begins.
     ///
-    /// An empty object whose key is the prefix itself is a folder's marker and left out.
+    /// An empty object whose key is the prefix itself is a folder's marker and left out, and so is what a probe may have left below it.
     pub async fn list_page(
         &self,
         prefix: &str,
         page: i32,
         cursor: &PageCursor,
     ) -> Result<(Vec<ObjectInfo>, PageCursor), StorageError> {
-        let token = match cursor {
-            PageCursor::Start => None,
-            PageCursor::After(token) => Some(token.as_str()),
-            PageCursor::End => return Ok((Vec::new(), PageCursor::End)),
+        let Some((output, next)) = self.page(prefix, page, cursor, None).await? else {
+            return Ok((Vec::new(), PageCursor::End));
+        };
+        let listed = self.data(prefix, &output).map(|listed| listed.map(|(object, _)| object));
+        Ok((listed.collect::<Result<_, _>>()?, next))
+    }
+
+    /// One page as the server gives it, with `more` about each object, and where the next begins; none after the last.
+    pub(crate) async fn page(
+        &self,
+        prefix: &str,
+        page: i32,
+        cursor: &PageCursor,
+        more: Option<OptionalObjectAttributes>,
+    ) -> Result<Option<(ListObjectsV2Output, PageCursor)>, StorageError> {
+        let (token, start) = match cursor {
+            PageCursor::Start => (None, None),
+            PageCursor::AfterKey(key) => (None, Some(key.clone())),
+            PageCursor::After(token) => (Some(token.as_str()), None),
+            PageCursor::End => return Ok(None),
         };
         let request = self
             .client
@@ -70,8 +89,10 @@ impl Store {
             .prefix(prefix)
             .max_keys(page)
             .encoding_type(EncodingType::Url)
+            .set_optional_object_attributes(more.map(|more| vec![more]))
+            .set_start_after(start)
             .set_continuation_token(token.map(str::to_owned));
-        let output = self.call(self.target("list", None), 0, request.send()).await?;
+        let output = self.ask(self.target("list", None), request.send()).await?;
         let next = match (output.is_truncated(), output.next_continuation_token()) {
             (Some(true), Some(next)) if Some(next) != token => PageCursor::After(next.to_owned()),
             (Some(true), _) => {
@@ -80,16 +101,26 @@ impl Store {
             }
             _ => PageCursor::End,
         };
-        Ok((self.objects(prefix, &output)?, next))
+        Ok(Some((output, next)))
     }
 
-    fn objects(&self, prefix: &str, output: &ListObjectsV2Output) -> Result<Vec<ObjectInfo>, StorageError> {
+    /// The entries of a page that are data: neither the folder's own marker nor what a probe may have left.
+    pub(crate) fn data<'o>(
+        &'o self,
+        prefix: &'o str,
+        output: &'o ListObjectsV2Output,
+    ) -> impl Iterator<Item = Result<(ObjectInfo, &'o Object), StorageError>> {
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let objects = output.contents().iter().map(|object| {
-            self.object(object, encoded)
-                .ok_or_else(|| self.error(ErrorKind::Unavailable, ("list", prefix), "an entry lacks its key or size"))
-        });
-        objects.filter(|object| !matches!(object, Ok(object) if object.key == prefix && object.size == 0)).collect()
+        let broken = move || self.error(ErrorKind::Unavailable, ("list", prefix), "an entry lacks its key or size");
+        let entries = output.contents().iter();
+        let objects =
+            entries.map(move |listed| self.object(listed, encoded).map(|object| (object, listed)).ok_or_else(broken));
+        let is_data = move |object: &ObjectInfo| {
+            let relative = object.key.strip_prefix(prefix).unwrap_or(&object.key);
+            let is_marker = relative.is_empty() && object.size == 0;
+            !is_marker && !is_probe(relative)
+        };
+        objects.filter(move |object| object.as_ref().map_or(true, |(object, _)| is_data(object)))
     }
 
     fn object(&self, object: &Object, encoded: bool) -> Option<ObjectInfo> {

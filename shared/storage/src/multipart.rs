@@ -2,20 +2,23 @@
 //! loses what is not sent here.
 //!
 //! The `ETag` of what is made says little about the whole object's bytes, so every upload also asks the store to keep a CRC
-//! of all of them, which combines from the CRCs of the parts. A store that does not know how is asked again without.
+//! of all of them, which combines from the CRCs of the parts. A store that does not know how is asked again without, and is sent
+//! the MD5 of every part instead, which takes many times the CPU time.
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType};
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType, StorageClass};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::Stream;
 use md5::{Digest as _, Md5};
+use serde::{Deserialize, Serialize};
 
 use crate::attributes::Attributes;
 use crate::checksum::{Algorithm, Checksum, ContentHasher, Etag, multipart_etag};
 use crate::error::{ErrorKind, StorageError};
+use crate::lenient::begun;
 use crate::list::decoded;
 use crate::read::ByteRange;
 use crate::store::{Store, quoted};
@@ -28,6 +31,17 @@ pub struct Upload {
     key: String,
     id: String,
     checksum: Option<Algorithm>,
+}
+
+/// What has to be known of an upload to go on with it elsewhere or later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadId {
+    /// The key that is written.
+    pub key: String,
+    /// The server's name for the upload.
+    pub id: String,
+    /// The checksum that the store will keep of the whole object.
+    pub checksum: Option<Algorithm>,
 }
 
 /// A part that the server has.
@@ -95,8 +109,9 @@ impl Store {
             .set_expires(own.expires)
             .set_website_redirect_location(own.website_redirect)
             .set_metadata((!own.metadata.is_empty()).then_some(own.metadata))
-            .set_tagging(own.tagging);
-        let output = self.call(self.target("begin upload of", Some(key)), 0, request.send()).await?;
+            .set_tagging(own.tagging)
+            .set_storage_class(own.storage_class.as_deref().map(StorageClass::from));
+        let output = self.call(self.target("begin upload of", Some(key)), 0, begun(request.send())).await?;
         // A server that says nothing of the algorithm has not understood it.
         let understood = algorithm.is_some() && output.checksum_algorithm() == algorithm.as_ref();
         let checksum = wanted.filter(|_| understood);
@@ -104,6 +119,12 @@ impl Store {
             Some(id) => Ok(Upload { store: self.clone(), key: key.to_owned(), id: id.to_owned(), checksum }),
             None => Err(self.error(ErrorKind::Unavailable, ("begin upload of", key), "the answer has no upload id")),
         }
+    }
+
+    /// An upload that was begun before, wherever that was. Sends nothing: if it is gone, its first use fails with `NoSuchUpload`.
+    pub fn resume_upload(&self, upload: &UploadId) -> Upload {
+        let UploadId { key, id, checksum } = upload.clone();
+        Upload { store: self.clone(), key, id, checksum }
     }
 
     /// Aborts all uploads of exactly this key, which a process that was killed left behind. Returns how many.
@@ -117,7 +138,7 @@ impl Store {
             .prefix(key)
             .encoding_type(EncodingType::Url)
             .send();
-        let output = self.call(self.target("list uploads of", Some(key)), 0, request).await?;
+        let output = self.ask(self.target("list uploads of", Some(key)), request).await?;
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
         // The key itself sorts before all that begins with it, so that one page is enough.
         let left: Vec<Upload> = output
@@ -147,10 +168,26 @@ impl Store {
 }
 
 impl Part {
-    /// The `ETag` that these parts make together, where their MD5s are known.
+    /// The `ETag` that these parts make together, where their MD5s are known: as the store says, whose word was compared with what
+    /// was sent by another checksum if not by this one.
     pub fn etag_of(parts: &[Part]) -> Option<Etag> {
         let sums: Option<Vec<Md5Sum>> = parts.iter().map(|part| part.md5).collect();
         sums.map(|sums| multipart_etag(&sums))
+    }
+
+    /// Its number, from 1.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Its checksum, where the store or the sender knows it.
+    pub fn checksum(&self) -> Option<&Checksum> {
+        self.checksum.as_ref()
+    }
+
+    /// Its bytes.
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// The checksum of the whole object that these parts make, where those of all parts are known.
@@ -166,9 +203,51 @@ impl Upload {
         self.checksum
     }
 
-    /// Sends part `number` (from 1) from memory.
+    /// What has to be remembered to go on with it.
+    pub fn id(&self) -> UploadId {
+        UploadId { key: self.key.clone(), id: self.id.clone(), checksum: self.checksum }
+    }
+
+    /// The parts that the store has, in order.
+    pub async fn stored_parts(&self) -> Result<Vec<Part>, StorageError> {
+        let (mut parts, mut marker) = (Vec::new(), None);
+        loop {
+            let request = self.store.client.list_parts().bucket(self.store.bucket()).key(&self.key).upload_id(&self.id);
+            let request = request.set_part_number_marker(marker.clone());
+            let target = self.store.target("list the parts of", Some(&self.key));
+            let output = self.store.ask(target, request.send()).await?;
+            parts.extend(output.parts().iter().filter_map(|part| self.listed(part)));
+            let next = output.next_part_number_marker().map(str::to_owned);
+            if output.is_truncated() != Some(true) || next.is_none() || next == marker {
+                return Ok(parts);
+            }
+            marker = next;
+        }
+    }
+
+    fn listed(&self, part: &aws_sdk_s3::types::Part) -> Option<Part> {
+        let value = match self.checksum {
+            Some(Algorithm::Crc64Nvme) => part.checksum_crc64_nvme(),
+            Some(Algorithm::Crc32) => part.checksum_crc32(),
+            Some(Algorithm::Crc32c) => part.checksum_crc32_c(),
+            _ => None,
+        };
+        let checksum =
+            self.checksum.zip(value).map(|(algorithm, value)| Checksum { algorithm, value: value.to_owned() });
+        let etag = self.store.etag(part.e_tag());
+        Some(Part {
+            number: part.part_number()?,
+            etag: quoted(&etag),
+            md5: sum_of(&etag),
+            length: u64::try_from(part.size()?).ok()?,
+            checksum,
+        })
+    }
+
+    /// Sends part `number` (from 1) from memory. What is sent along with it, for the store to check, is its CRC if the upload has one,
+    /// else its MD5.
     pub async fn part(&self, number: i32, bytes: Bytes) -> Result<Part, StorageError> {
-        let md5: Md5Sum = Md5::digest(&bytes).into();
+        let md5: Option<Md5Sum> = self.checksum.is_none().then(|| Md5::digest(&bytes).into());
         let checksum = self.checksum.map(|algorithm| {
             let mut hasher = ContentHasher::new(algorithm);
             hasher.update(&bytes);
@@ -177,11 +256,13 @@ impl Upload {
         let length = bytes.len() as u64;
         let request = self.store.client.upload_part().bucket(self.store.bucket()).key(&self.key).upload_id(&self.id);
         let request = with_checksum!(request.part_number(number), checksum.clone());
-        let request = request.content_md5(STANDARD.encode(md5)).body(ByteStream::from(bytes)).customize();
+        let request = request.set_content_md5(md5.map(|md5| STANDARD.encode(md5)));
+        let request = request.body(ByteStream::from(bytes)).customize();
+        self.store.moves(length);
         let target = self.store.target("upload part of", Some(&self.key));
         let output = self.store.call(target, length, request.disable_payload_signing().send()).await?;
         let keyed = is_keyed(output.server_side_encryption(), output.sse_customer_algorithm());
-        self.stored(Part { number, etag: String::new(), md5: Some(md5), length, checksum }, output.e_tag(), keyed)
+        self.stored(Part { number, etag: String::new(), md5, length, checksum }, output.e_tag(), keyed)
     }
 
     /// Sends part `number` (from 1) of `length` bytes as they come. Not repeated by itself.
@@ -189,6 +270,7 @@ impl Upload {
     where
         S: Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
     {
+        self.store.moves(length);
         let (body, sent) = sending(chunks, length, self.checksum);
         let request = self.store.client.upload_part().bucket(self.store.bucket()).key(&self.key).upload_id(&self.id);
         let length_header = i64::try_from(length).unwrap_or(i64::MAX);
@@ -205,7 +287,7 @@ impl Upload {
         let answer = self.store.call(target, length, request.send()).await;
         let output = sent.or_source_error(answer)?;
         let keyed = is_keyed(output.server_side_encryption(), output.sse_customer_algorithm());
-        let (md5, checksum) = (Some(sent.md5()), sent.checksum());
+        let (md5, checksum) = (sent.md5(), sent.checksum());
         self.stored(Part { number, etag: String::new(), md5, length, checksum }, output.e_tag(), keyed)
     }
 
@@ -273,6 +355,7 @@ impl Upload {
     async fn after_lost_answer(&self, parts: &[Part], error: StorageError) -> Result<Etag, StorageError> {
         match self.store.head(&self.key).await {
             Ok(head) if Part::etag_of(parts).is_some_and(|expected| expected == head.etag) => Ok(head.etag),
+            Ok(head) if Part::checksum_of(parts).is_some_and(|made| head.checksums.contains(&made)) => Ok(head.etag),
             _ => Err(error),
         }
     }
@@ -289,11 +372,16 @@ impl Upload {
     }
 
     fn stored(&self, sent: Part, etag: Option<&str>, keyed: bool) -> Result<Part, StorageError> {
-        let etag = self.store.confirmed(("upload part of", &self.key), etag, keyed, sent.md5.unwrap_or_default())?;
-        Ok(Part { etag: quoted(&etag), md5: sent.md5.filter(|_| etag.md5().is_some()), ..sent })
+        let etag = self.store.confirmed(("upload part of", &self.key), etag, keyed, sent.md5)?;
+        Ok(Part { etag: quoted(&etag), md5: sum_of(&etag), ..sent })
     }
 
     fn error(&self, operation: &'static str, kind: ErrorKind, detail: &str) -> StorageError {
         self.store.error(kind, (operation, &self.key), detail)
     }
+}
+
+/// The MD5 that an `ETag` is.
+fn sum_of(etag: &Etag) -> Option<Md5Sum> {
+    hex::decode(etag.md5()?).ok()?.try_into().ok()
 }

@@ -57,7 +57,7 @@ impl Store {
         if range.is_none() && (self.is_aws() || if_match.is_some_and(|etag| etag.md5().is_none())) {
             request = request.checksum_mode(ChecksumMode::Enabled);
         }
-        let mut output = self.call(self.target("read", Some(key)), 0, request.send()).await?;
+        let mut output = self.ask(self.target("read", Some(key)), request.send()).await?;
         let size = self.length(("read", key), output.content_length())?;
         if let Some(range) = range
             && size != range.length
@@ -65,6 +65,7 @@ impl Store {
             let detail = format!("asked for {} bytes, offered {size}", range.length);
             return Err(self.error(ErrorKind::Unavailable, ("read", key), detail));
         }
+        self.moves(size);
         let body = std::mem::take(&mut output.body);
         let head = self.with_etag_rule(ObjectHead::of_get(&output, size));
         if let Some(wanted) = if_match

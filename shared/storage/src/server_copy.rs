@@ -1,16 +1,19 @@
 //! Copies inside one endpoint, without the bytes passing through this process.
 
-use aws_sdk_s3::types::MetadataDirective;
+use std::time::Instant;
+
+use aws_sdk_s3::types::{MetadataDirective, StorageClass, TaggingDirective};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, Keep};
 use crate::checksum::{Algorithm, Etag};
 use crate::error::{ErrorKind, StorageError};
 use crate::layout::PartLayout;
 use crate::list::ObjectInfo;
 use crate::multipart::{Part, Upload};
 use crate::store::{Store, quoted};
+use crate::ways::CopyWay;
 
 /// Part copies of one object under way at a time.
 const PARTS_IN_FLIGHT: usize = 8;
@@ -29,8 +32,18 @@ impl Store {
         size > self.config.copy_object_limit
     }
 
-    /// Lets the server copy `object` of `source` to `key`, attributes included, only if it still is this version.
-    pub async fn copy_object(&self, source: &Store, object: &ObjectInfo, key: &str) -> Result<Etag, StorageError> {
+    /// Lets the server copy `object` of `source` to `key`, attributes and what is to be kept included, only if it still is this version.
+    pub async fn copy_object(
+        &self,
+        source: &Store,
+        object: &ObjectInfo,
+        key: &str,
+        keep: Keep,
+    ) -> Result<Etag, StorageError> {
+        // The copy has the default class unless it is told another.
+        let head = if keep.storage_class { Some(source.head(&object.key).await?) } else { None };
+        let class = head.and_then(|head| head.attributes.storage_class);
+        let begin = Instant::now();
         let request = self
             .client
             .copy_object()
@@ -38,7 +51,9 @@ impl Store {
             .key(key)
             .copy_source(copy_source(source.bucket(), &object.key))
             .copy_source_if_match(quoted(&object.etag))
-            .metadata_directive(MetadataDirective::Copy);
+            .metadata_directive(MetadataDirective::Copy)
+            .set_tagging_directive((!keep.tags).then_some(TaggingDirective::Replace))
+            .set_storage_class(class.as_deref().map(StorageClass::from));
         let output = self.call(self.target("copy to", Some(key)), object.size, request.send()).await?;
         // An answer can say 200 and nothing else; then only the object itself can tell.
         let etag = match output.copy_object_result().and_then(|result| result.e_tag()) {
@@ -49,6 +64,10 @@ impl Store {
         if differ && self.proves_difference(source, object, key).await? {
             let detail = format!("the source is {}, the copy {}", object.etag.as_str(), etag.as_str());
             return Err(self.error(ErrorKind::Corrupt, ("copy to", key), detail));
+        }
+        self.ways.took(CopyWay::Whole, object.size, begin.elapsed());
+        if keep.acl {
+            self.copy_acl(source, &object.key, key).await?;
         }
         Ok(etag)
     }
@@ -66,15 +85,17 @@ impl Store {
         object: &ObjectInfo,
         key: &str,
         layout: PartLayout,
+        keep: Keep,
     ) -> Result<Etag, StorageError> {
+        let begin = Instant::now();
         let head = source.head(&object.key).await?;
         if head.etag != object.etag {
             return Err(source.changed("copy", &object.key, (&object.etag, &head.etag)));
         }
-        let tagging = source.tagging_or_none(&object.key).await?;
+        let tagging = if keep.tags { source.tagging_or_none(&object.key).await? } else { None };
         self.clear_uploads(key).await;
         let wanted = head.checksums.first().map_or(Algorithm::Crc64Nvme, |checksum| checksum.algorithm);
-        let upload = self.create_upload(key, &Attributes { tagging, ..head.attributes }, wanted).await?;
+        let upload = self.create_upload(key, &Attributes { tagging, ..head.attributes.kept(keep) }, wanted).await?;
         let copied = copy_parts(&upload, source, object, layout).await;
         let done = match copied {
             Ok(parts) => upload.complete(&parts).await,
@@ -85,7 +106,12 @@ impl Store {
         {
             tracing::warn!(%error, "an unfinished upload stays behind");
         }
-        done
+        let etag = done?;
+        self.ways.took(CopyWay::Parts, object.size, begin.elapsed());
+        if keep.acl {
+            self.copy_acl(source, &object.key, key).await?;
+        }
+        Ok(etag)
     }
 }
 

@@ -45,9 +45,15 @@ pub struct EndpointSettings {
     pub secret_key: Option<SecretText>,
     /// Session token of `access_key`.
     pub session_token: Option<SecretText>,
+    /// Only for this bucket; left out for all. Entries are looked at in their order.
+    pub bucket: Option<String>,
     /// False for servers whose `ETag` of a plain upload is not its MD5.
     #[serde(default = "yes")]
     pub etag_is_md5: bool,
+    /// Requests a second that all migrate agents together may send there; left out for any number.
+    pub requests_per_second: Option<u32>,
+    /// Bytes a second that all migrate agents together may read and write there; left out for any number.
+    pub bytes_per_second: Option<u64>,
 }
 
 /// A secret; never printed.
@@ -100,7 +106,10 @@ impl From<EndpointSettings> for EndpointConfig {
             endpoint: settings.endpoint,
             region: settings.region,
             credentials: credentials(settings.access_key, settings.secret_key, settings.session_token),
+            bucket: settings.bucket,
             etag_is_md5: settings.etag_is_md5,
+            requests_per_second: settings.requests_per_second,
+            bytes_per_second: settings.bytes_per_second,
         }
     }
 }

@@ -8,23 +8,24 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::ChecksumMode;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::attributes::{Attributes, ObjectHead};
+use crate::attributes::ObjectHead;
 use crate::checksum::Etag;
 use crate::client::Connection;
 use crate::config::StorageConfig;
 use crate::error::{ErrorKind, StorageError, Target};
-use crate::limiter::Limiter;
+use crate::limiter::{Direction, Gate};
 use crate::place::Place;
+use crate::ways::{CopyWay, Ways};
 
 /// A bucket behind a client; cheap to clone. Keys are full keys, prefixes are given as listings need them.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) client: Client,
     pub(crate) config: Arc<StorageConfig>,
-    limiter: Arc<Limiter>,
+    gate: Gate,
+    pub(crate) ways: Arc<Ways>,
     bucket: Arc<str>,
     custom_endpoint: bool,
     etag_is_md5: bool,
@@ -33,8 +34,8 @@ pub struct Store {
 impl Store {
     pub(crate) fn new(connection: Connection, place: &Place, config: Arc<StorageConfig>, etag_is_md5: bool) -> Self {
         let custom_endpoint = place.endpoint.is_some();
-        let Connection { client, limiter } = connection;
-        Self { client, limiter, config, bucket: place.bucket.as_str().into(), custom_endpoint, etag_is_md5 }
+        let Connection { client, gate, ways } = connection;
+        Self { client, gate, ways, config, bucket: place.bucket.as_str().into(), custom_endpoint, etag_is_md5 }
     }
 
     /// The bucket's name.
@@ -71,8 +72,29 @@ impl Store {
         StorageError::new(kind, self.target(at.0, Some(at.1)), detail)
     }
 
-    /// Awaits room at the endpoint, then a request that moves `bytes`, within the time they may take. Boxed: the SDK's
-    /// futures are some 15 KiB.
+    /// Counts bytes that a body moves against the endpoint's budget.
+    pub(crate) fn moves(&self, bytes: u64) {
+        self.gate.throttle.charge_bytes(bytes);
+    }
+
+    /// How an object of this size is copied inside this endpoint faster, as far as that was measured.
+    pub fn copy_way(&self, size: u64) -> CopyWay {
+        self.ways.choose(size)
+    }
+
+    /// Awaits room at the endpoint, then a request that reads.
+    pub(crate) fn ask<'a, T, E>(
+        &self,
+        target: Target,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StorageError>>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        self.send(Direction::Read, target, 0, request)
+    }
+
+    /// The same for a request that writes `bytes`, within the time they may take.
     pub(crate) fn call<'a, T, E>(
         &self,
         target: Target,
@@ -82,10 +104,26 @@ impl Store {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        self.send(Direction::Write, target, bytes, request)
+    }
+
+    /// Boxed: the SDK's futures are some 15 KiB.
+    fn send<'a, T, E>(
+        &self,
+        direction: Direction,
+        target: Target,
+        bytes: u64,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StorageError>>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
         let deadline = self.config.deadline(bytes);
-        let limiter = Arc::clone(&self.limiter);
+        let gate = self.gate.clone();
         Box::pin(async move {
-            let entered = Arc::clone(&limiter).enter().await;
+            gate.throttle.pass().await;
+            let limiter = gate.limiter(direction);
+            let entered = Arc::clone(limiter).enter().await;
             let answer = tokio::time::timeout(deadline, request).await;
             drop(entered);
             match answer {
@@ -97,11 +135,12 @@ impl Store {
                     let error = StorageError::of_sdk(target, &error);
                     // Also when it was said in an answer with status 200, which the client takes for another failure.
                     if error.kind() == ErrorKind::Throttled {
-                        limiter.throttled();
+                        limiter.refused();
                     }
                     Err(error)
                 }
                 Err(_elapsed) => {
+                    limiter.refused();
                     let detail = format!("no complete answer within {deadline:?}");
                     Err(StorageError::new(ErrorKind::Unavailable, target, detail))
                 }
@@ -112,7 +151,7 @@ impl Store {
     /// Whether the bucket exists and may be asked about.
     pub async fn bucket_exists(&self) -> Result<bool, StorageError> {
         let request = self.client.head_bucket().bucket(self.bucket()).send();
-        match self.call(self.target("look up bucket", None), 0, request).await {
+        match self.ask(self.target("look up bucket", None), request).await {
             Ok(_found) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NoSuchBucket => Ok(false),
             Err(error) => Err(error),
@@ -131,7 +170,7 @@ impl Store {
     /// Describes an object, its checksums included.
     pub async fn head(&self, key: &str) -> Result<ObjectHead, StorageError> {
         let request = self.client.head_object().bucket(self.bucket()).key(key).checksum_mode(ChecksumMode::Enabled);
-        let output = self.call(self.target("describe", Some(key)), 0, request.send()).await?;
+        let output = self.ask(self.target("describe", Some(key)), request.send()).await?;
         let size = self.length(("describe", key), output.content_length())?;
         Ok(self.with_etag_rule(ObjectHead::of_head(&output, size)))
     }
@@ -153,7 +192,7 @@ impl Store {
     /// reads it under its tag finds out.
     pub async fn first_part_size(&self, key: &str, etag: &Etag) -> Result<Option<u64>, StorageError> {
         let request = self.client.head_object().bucket(self.bucket()).key(key).part_number(1);
-        let output = match self.call(self.target("describe the parts of", Some(key)), 0, request.send()).await {
+        let output = match self.ask(self.target("describe the parts of", Some(key)), request.send()).await {
             Ok(output) => output,
             Err(error) if error.kind() == ErrorKind::Invalid => return Ok(None),
             Err(error) => return Err(error),
@@ -168,23 +207,6 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let request = self.client.delete_object().bucket(self.bucket()).key(key).send();
         self.call(self.target("delete", Some(key)), 0, request).await.map(|_done| ())
-    }
-
-    /// Proves that objects can be written, read and removed under `prefix`, with an object of its own. Its name is always the same, so that
-    /// one that a killed process left behind is gone after the next probe.
-    pub async fn probe_writable(&self, prefix: &str) -> Result<(), StorageError> {
-        let key = format!("{prefix}.honk-probe");
-        let content = Bytes::from(key.clone());
-        self.put_small(&key, content.clone(), &Attributes::default()).await?;
-        let read = match self.get(&key, None, None).await {
-            Ok(download) => download.collect().await,
-            Err(error) => Err(error),
-        };
-        self.delete(&key).await?;
-        if read? == content {
-            return Ok(());
-        }
-        Err(self.error(ErrorKind::Corrupt, ("probe", &key), "what was read is not what was written"))
     }
 }
 

@@ -4,6 +4,7 @@ use aws_sdk_s3::types::Tag;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{ErrorKind, StorageError};
+use crate::lenient::{NotTheObject, OBJECT_INSTEAD};
 use crate::store::Store;
 
 /// What stands for itself in a query string: the unreserved characters of RFC 3986.
@@ -12,9 +13,15 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 impl Store {
     /// The tags of an object as uploads take them, a query string; `None` when it has none.
     pub async fn tagging(&self, key: &str) -> Result<Option<String>, StorageError> {
-        let request = self.client.get_object_tagging().bucket(self.bucket()).key(key).send();
-        let output = self.call(self.target("read the tags of", Some(key)), 0, request).await?;
-        Ok(query(output.tag_set()))
+        let request = self.client.get_object_tagging().bucket(self.bucket()).key(key);
+        let request = request.customize().interceptor(NotTheObject).send();
+        match self.ask(self.target("read the tags of", Some(key)), request).await {
+            Ok(output) => Ok(query(output.tag_set())),
+            Err(error) if error.to_string().contains(OBJECT_INSTEAD) => {
+                Err(self.error(ErrorKind::Invalid, ("read the tags of", key), OBJECT_INSTEAD))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The same, where a server without tags and credentials that may not read them count as no tags.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ServerSideEncryption;
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -20,14 +20,26 @@ use crate::checksum::{Algorithm, Checksum, ContentHasher, Etag};
 use crate::error::{ErrorKind, StorageError};
 use crate::store::Store;
 
-/// The MD5 of bytes that were sent.
-pub(crate) type Md5Sum = [u8; 16];
+/// The MD5 of some bytes.
+pub type Md5Sum = [u8; 16];
 
 impl Store {
     /// Writes an object from memory.
     pub async fn put_small(&self, key: &str, bytes: Bytes, attributes: &Attributes) -> Result<Etag, StorageError> {
-        let md5: Md5Sum = Md5::digest(&bytes).into();
+        let md5 = Md5::digest(&bytes).into();
+        self.put_known(key, bytes, md5, attributes).await
+    }
+
+    /// The same for bytes whose MD5 is known.
+    pub async fn put_known(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        md5: Md5Sum,
+        attributes: &Attributes,
+    ) -> Result<Etag, StorageError> {
         let length = bytes.len() as u64;
+        self.moves(length);
         let request = with_attributes(self.client.put_object().bucket(self.bucket()).key(key), attributes)
             .content_md5(STANDARD.encode(md5))
             .body(ByteStream::from(bytes));
@@ -35,7 +47,7 @@ impl Store {
         let request = request.customize().disable_payload_signing().send();
         let output = self.call(self.target("write", Some(key)), length, request).await?;
         let keyed = is_keyed(output.server_side_encryption(), output.sse_customer_algorithm());
-        self.confirmed(("write", key), output.e_tag(), keyed, md5)
+        self.confirmed(("write", key), output.e_tag(), keyed, Some(md5))
     }
 
     /// Writes an object of `length` bytes as they come. Not repeated by itself: the stream can be read once.
@@ -49,6 +61,7 @@ impl Store {
     where
         S: Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
     {
+        self.moves(length);
         let (body, sent) = sending(chunks, length, None);
         let request = with_attributes(self.client.put_object().bucket(self.bucket()).key(key), attributes)
             .content_length(i64::try_from(length).unwrap_or(i64::MAX))
@@ -60,18 +73,18 @@ impl Store {
         self.confirmed(("write", key), output.e_tag(), keyed, sent.md5())
     }
 
-    /// Compares what the server says it stored with what was sent.
+    /// Compares what the server says it stored with what was sent, where that was hashed.
     pub(crate) fn confirmed(
         &self,
         at: (&'static str, &str),
         etag: Option<&str>,
         keyed: bool,
-        md5: Md5Sum,
+        md5: Option<Md5Sum>,
     ) -> Result<Etag, StorageError> {
         let etag = self.etag(etag);
         let etag = if keyed { etag.into_opaque() } else { etag };
-        match etag.md5() {
-            Some(stored) if stored != hex::encode(md5) => {
+        match etag.md5().zip(md5) {
+            Some((stored, md5)) if stored != hex::encode(md5) => {
                 let detail = format!("sent bytes with MD5 {}, the store has {stored}", hex::encode(md5));
                 Err(self.error(ErrorKind::Corrupt, at, detail))
             }
@@ -100,12 +113,14 @@ fn with_attributes(request: PutObjectFluentBuilder, attributes: &Attributes) -> 
         .set_website_redirect_location(own.website_redirect)
         .set_metadata((!own.metadata.is_empty()).then_some(own.metadata))
         .set_tagging(own.tagging)
+        .set_storage_class(own.storage_class.as_deref().map(StorageClass::from))
 }
 
 /// What became of a body that the SDK took away.
 #[derive(Default)]
 struct Fate {
-    md5: Md5,
+    /// Only where no other checksum is sent along.
+    md5: Option<Md5>,
     hasher: Option<ContentHasher>,
     failure: Option<StorageError>,
 }
@@ -114,8 +129,9 @@ struct Fate {
 pub(crate) struct Sent(Arc<Mutex<Fate>>);
 
 impl Sent {
-    pub(crate) fn md5(&self) -> Md5Sum {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).md5.clone().finalize().into()
+    pub(crate) fn md5(&self) -> Option<Md5Sum> {
+        let fate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fate.md5.clone().map(|md5| md5.finalize().into())
     }
 
     /// The checksum that was asked for beside the MD5.
@@ -132,13 +148,14 @@ impl Sent {
     }
 }
 
-/// A body of `length` bytes from a stream, which hashes what passes: MD5, and `algorithm` if any.
+/// A body of `length` bytes from a stream, which hashes what passes: with `algorithm`, or MD5 if there is none.
 pub(crate) fn sending<S>(chunks: S, length: u64, algorithm: Option<Algorithm>) -> (ByteStream, Sent)
 where
     S: Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
 {
     let hasher = algorithm.map(ContentHasher::new);
-    let fate = Arc::new(Mutex::new(Fate { hasher, ..Fate::default() }));
+    let md5 = algorithm.is_none().then(Md5::default);
+    let fate = Arc::new(Mutex::new(Fate { md5, hasher, failure: None }));
     let body = Sending { chunks: Mutex::new(Box::pin(chunks)), fate: Arc::clone(&fate), left: length };
     (ByteStream::from_body_1_x(body), Sent(fate))
 }
@@ -164,7 +181,9 @@ impl<S: Stream<Item = Result<Bytes, StorageError>>> Body for Sending<S> {
         let mut fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = match chunk {
             Ok(bytes) => {
-                fate.md5.update(&bytes);
+                if let Some(md5) = fate.md5.as_mut() {
+                    md5.update(&bytes);
+                }
                 if let Some(hasher) = fate.hasher.as_mut() {
                     hasher.update(&bytes);
                 }

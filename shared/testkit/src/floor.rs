@@ -1,10 +1,10 @@
 //! What is true at the end of every test: no run is left open, no consumer has anything left to do, and nothing lies in the dead
 //! letters that the test did not expect there.
 
-use honk_bus::Bucket;
+use honk_protocol::dataset::Location;
 use honk_protocol::dead::DeadLetter;
 use honk_protocol::reason::Reason;
-use honk_protocol::topology::{self, LOCATIONS, NOTICES};
+use honk_protocol::topology::{self, NOTICES};
 
 use crate::runs::show;
 use crate::{Harness, PATIENCE, eventually};
@@ -65,9 +65,11 @@ impl Harness {
         .await
     }
 
-    /// How many writes the registry of locations has seen in its life: one for each registration and one for each cut-over.
-    pub async fn location_writes(&self) -> u64 {
-        self.last_sequence(&Bucket::stream_of(LOCATIONS)).await
+    /// How often readers of any dataset were sent to another place: each time its location began a new epoch.
+    pub async fn cut_overs(&self) -> u64 {
+        let entries = self.bus.locations().get_all(">").await.unwrap();
+        let locations = entries.iter().map(|entry| serde_json::from_slice::<Location>(&entry.value).unwrap());
+        locations.map(|location| location.epoch - 1).sum()
     }
 
     /// How many notices were ever stored.

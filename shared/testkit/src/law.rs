@@ -178,6 +178,7 @@ mod tests {
                 run: Arc::new(Run::create(new, false, Clock::system().now()).0),
                 job: "a".parse().unwrap(),
                 fence: Fence { generation: 1, attempt },
+                may_split: false,
                 with: std::collections::BTreeMap::new(),
                 cancelled: CancellationToken::new(),
                 progress: Arc::default(),

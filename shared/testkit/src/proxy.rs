@@ -55,6 +55,11 @@ impl Request<'_> {
             && !self.path.contains("&list-type")
     }
 
+    /// The same, of any but the first object of a dataset of [`crate::datasets`]: that one a validation reads as well.
+    pub fn copies_object(&self) -> bool {
+        self.reads_object() && !self.path.contains("part-0000")
+    }
+
     /// Whether it writes an object's bytes.
     pub fn writes_object(&self) -> bool {
         self.method == "PUT" && self.names_object()

@@ -154,6 +154,7 @@ pub fn job(dataset: &str, event: &str, job: &str) -> JobContext {
         run: Arc::new(Run::create(new, false, Timestamp::UNIX_EPOCH).0),
         job: name(job),
         fence: Fence { generation: 1, attempt: 1 },
+        may_split: false,
         with: BTreeMap::new(),
         cancelled: CancellationToken::new(),
         progress: Arc::default(),

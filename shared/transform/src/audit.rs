@@ -52,6 +52,7 @@ impl Audit {
     }
 
     /// The numbers of rows that repeat an earlier one, in ascending order.
+    #[must_use]
     pub fn knowing(self, duplicates: Arc<Vec<u64>>) -> Self {
         Self { duplicates, ..self }
     }

@@ -8,7 +8,7 @@ use arrow::compute::kernels::cmp::{gt, lt};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
 use honk_protocol::reason::Reason;
-use honk_protocol::transform::{Bounds, Expect};
+use honk_protocol::transform::{Bounds, Expect, Names};
 use serde_json::Value;
 
 use crate::fault::{Fault, listed, unknown_column};
@@ -47,7 +47,7 @@ impl Checker {
         for name in expect.required() {
             checker.required.push(checker.column(name)?);
         }
-        for name in expect.nullability.keys().chain(expect.unique.iter().flat_map(|names| names.names())) {
+        for name in expect.nullability.keys().chain(expect.unique.iter().flat_map(Names::names)) {
             checker.column(name)?;
         }
         for (name, bounds) in &expect.ranges {

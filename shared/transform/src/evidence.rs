@@ -50,7 +50,7 @@ impl Profile {
             nulls: *nulls,
             checksum: format!("{sum:016x}"),
         });
-        RowsEvidence { rows: self.rows, columns: columns.collect() }
+        RowsEvidence { rows: self.rows, columns: columns.collect(), more_columns: 0 }
     }
 }
 

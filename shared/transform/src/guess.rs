@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 /// What all texts of a column could be, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Guess {
     seen: bool,
     boolean: bool,

@@ -62,6 +62,7 @@ impl InputFile {
     }
 
     /// The same object, whose bytes do not count as read: for looking into it beforehand.
+    #[must_use]
     pub fn apart(&self) -> Self {
         let object = SourceObject { read: Arc::default(), ..self.object.clone() };
         Self { object, ..self.clone() }

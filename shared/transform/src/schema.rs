@@ -193,10 +193,11 @@ fn wider(one: &DataType, other: &DataType, text: bool) -> Option<DataType> {
     match (one, other) {
         (one, other) if one == other => Some(one.clone()),
         (Null, kind) | (kind, Null) => Some(kind.clone()),
-        (Float32 | Float64, Float32 | Float64) => Some(Float64),
+        (Float32 | Float64, Float32 | Float64) | (Float64, Int8 | Int16 | Int32) | (Int8 | Int16 | Int32, Float64) => {
+            Some(Float64)
+        }
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => Some(LargeUtf8),
         (Int64, Float64) | (Float64, Int64) if text => Some(Float64),
-        (Float64, Int8 | Int16 | Int32) | (Int8 | Int16 | Int32, Float64) => Some(Float64),
         (Date32, kind @ Timestamp(..)) | (kind @ Timestamp(..), Date32) => Some(kind.clone()),
         (one, other) => {
             let ranks = rank(one).or_else(|| unsigned(one)).zip(rank(other).or_else(|| unsigned(other)));

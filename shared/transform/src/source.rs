@@ -91,6 +91,7 @@ impl Source {
     }
 
     /// Its rows with their numbers behind them, for finding duplicates.
+    #[must_use]
     pub fn with_numbers(self) -> Self {
         Self { schema: numbered_schema(&self.table.schema), numbered: true, ..self }
     }

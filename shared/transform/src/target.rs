@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use honk_protocol::dataset::{Place, Side};
@@ -25,6 +26,9 @@ pub struct Target {
     /// Its folder, as listings need it.
     pub prefix: String,
     aside: Aside,
+    expect: Expect,
+    /// What is there and somebody else's; none if nobody has looked.
+    kept: Option<Arc<HashSet<String>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,39 +40,64 @@ enum Aside {
 }
 
 impl Target {
-    /// Opens it. Another bucket for the quarantine is at the target's endpoint.
-    pub async fn open(stores: &Stores, place: &Place, expect: &Expect) -> Result<Self, Fault> {
+    /// Opens it. Another bucket for the quarantine is at the target's endpoint. `kept` are objects that are somebody else's, if that is known.
+    pub async fn open(
+        stores: &Stores,
+        place: &Place,
+        expect: &Expect,
+        kept: Option<Vec<String>>,
+    ) -> Result<Self, Fault> {
         let place = stores.resolve(place);
         let failed = |error: StorageError| Fault::of_store(&error, Side::Target);
         let store = stores.open(&place).await.map_err(failed)?;
-        let folder = expect.quarantine.as_deref().unwrap_or(Expect::QUARANTINE);
-        let aside = match folder.strip_prefix("s3://") {
+        let aside = match expect.quarantine.as_deref().and_then(|folder| folder.strip_prefix("s3://")) {
             Some(url) => {
                 let (bucket, prefix) = url.split_once('/').unwrap_or((url, ""));
                 let other =
                     honk_storage::Place { bucket: bucket.to_owned(), prefix: prefix.to_owned(), ..place.clone() };
-                Aside::Apart(stores.open(&other).await.map_err(failed)?, other.prefix(), folder.to_owned())
+                Aside::Apart(stores.open(&other).await.map_err(failed)?, other.prefix(), format!("s3://{url}"))
             }
-            None => Aside::Below(folder.trim_matches('/').to_owned()),
+            None => Aside::Below(expect.quarantine_below().unwrap_or_default().to_owned()),
         };
-        Ok(Self { store, prefix: place.prefix(), aside })
+        let kept = kept.map(|kept| Arc::new(kept.into_iter().collect()));
+        Ok(Self { store, prefix: place.prefix(), aside, expect: expect.clone(), kept })
     }
 
-    /// Whether what is there, if anything, is of an earlier attempt.
+    /// Where nobody has looked before: whether what is there, if anything, is of an earlier attempt.
     pub async fn is_free(&self) -> Result<(), Fault> {
-        let foreign = |key: &str| !names::is_ours(key, self.below());
-        let Some(key) = self.keys(foreign, true).await?.pop() else { return Ok(()) };
+        if self.kept.is_some() {
+            return Ok(());
+        }
+        let Some(key) = self.keys(|key| !self.is_ours(key), true).await?.pop() else { return Ok(()) };
         let message = format!(
             "`{}{key}` is at the target, and no transformation wrote it: clear the target away, or choose another",
             self.prefix
         );
-        Err(Fault::new(Reason::TransformTarget, message))
+        Err(Fault::new(Reason::TargetConflict, message))
     }
 
     /// Removes what an earlier attempt wrote and this one did not; how many objects that were.
     pub async fn clear(&self, written: &[FileEvidence]) -> Result<u64, Fault> {
         let written: HashSet<&str> = written.iter().map(|file| file.key.as_str()).collect();
-        let old = self.keys(|key| names::is_ours(key, self.below()) && !written.contains(key), false).await?;
+        self.remove(|key| self.is_ours(key) && !written.contains(key)).await
+    }
+
+    /// Removes the files of a transformation that will never succeed, so that a better one finds an empty target. What was put aside stays for
+    /// people to read, and where nobody has looked whose files they are, everything stays.
+    pub async fn give_up(&self) {
+        let ours = |key: &str| self.kept.is_some() && self.is_ours(key) && !self.expect.is_quarantine(key);
+        if let Err(error) = self.remove(ours).await {
+            tracing::warn!(%error, "files of the failed transformation stay at the target");
+        }
+    }
+
+    fn is_ours(&self, key: &str) -> bool {
+        let is_kept = self.kept.as_ref().is_some_and(|kept| kept.contains(key));
+        !is_kept && (self.expect.is_quarantine(key) || names::is_ours(key))
+    }
+
+    async fn remove(&self, wanted: impl Fn(&str) -> bool) -> Result<u64, Fault> {
+        let old = self.keys(wanted, false).await?;
         for key in &old {
             let full = format!("{}{key}", self.prefix);
             self.store.delete(&full).await.map_err(|error| Fault::of_store(&error, Side::Target))?;
@@ -89,13 +118,6 @@ impl Target {
             }
         }
         Ok(found)
-    }
-
-    fn below(&self) -> Option<&str> {
-        match &self.aside {
-            Aside::Below(folder) => Some(folder),
-            Aside::Apart(..) => None,
-        }
     }
 
     /// Where rows go that are put aside.

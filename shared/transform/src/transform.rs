@@ -17,8 +17,8 @@ use futures_util::TryStreamExt as _;
 use honk_protocol::dataset::Side;
 use honk_protocol::reason::Reason;
 use honk_protocol::transform::{
-    Compression, Expect, FileEvidence, Format, InputSpec, TransformProgress, TransformRequest, TransformResult,
-    TransformSpec,
+    Compression, Expect, FileEvidence, Format, InputSpec, TransformEvidence, TransformProgress, TransformRequest,
+    TransformResult, TransformSpec,
 };
 use honk_storage::{StorageConfig, StorageSettings, Stores};
 
@@ -34,8 +34,8 @@ use crate::write::encode::Form;
 use crate::write::output::{Destination, Output};
 use crate::{session, sql};
 
-const SOURCE: &str = "source";
-const RESULT: &str = "result";
+const SOURCE: &str = Expect::ENDS[0];
+const RESULT: &str = Expect::ENDS[1];
 
 /// How far a transformation is, for whoever asks.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +66,11 @@ impl Watch {
 pub async fn transform(request: TransformRequest, watch: &Watch) -> Result<TransformResult, Fault> {
     let plan = Plan::make(request).await?;
     let duplicates = plan.duplicates_of_source().await?;
-    plan.work(&duplicates, watch).await
+    let done = plan.work(&duplicates, watch).await;
+    if done.as_ref().is_err_and(|fault| !fault.again) {
+        plan.target.give_up().await;
+    }
+    done
 }
 
 /// Everything that is known before a row is read.
@@ -88,7 +92,8 @@ type Duplicates = Arc<Vec<u64>>;
 
 impl Plan {
     async fn make(request: TransformRequest) -> Result<Self, Fault> {
-        let TransformRequest { source, target, storage, transform: spec, expect, memory_bytes, spill, .. } = request;
+        let TransformRequest { source, target, storage, transform: spec, expect, memory_bytes, spill, kept, .. } =
+            request;
         if let Some(problem) = spec.problem().or_else(|| expect.problem()) {
             return Err(Fault::new(Reason::InputInvalid, problem));
         }
@@ -98,7 +103,7 @@ impl Plan {
             return Err(Fault::new(Reason::LocationsOverlap, "source and target overlap"));
         }
         let store = stores.open(&place).await.map_err(|error| Fault::of_store(&error, Side::Source))?;
-        let target = Target::open(&stores, &target, &expect).await?;
+        let target = Target::open(&stores, &target, &expect, kept).await?;
         target.is_free().await?;
         let input = spec.input.clone();
         let files = Arc::new(input::list(&store, &place.prefix(), &input).await?);
@@ -230,17 +235,16 @@ impl Plan {
         before.count_is_right()?;
         after.count_is_right()?;
         let removed = self.target.clear(&files).await?;
-        Ok(TransformResult {
+        let evidence = TransformEvidence {
             sql: self.sql.clone(),
             before: before.profile.evidence(),
             after: after.profile.evidence(),
             source_objects: self.files.len() as u64,
             source_bytes: self.files.iter().map(|file| file.object.info.size).sum(),
-            files,
             rejected,
             quarantine: (rejected > 0).then(|| self.target.quarantine()),
-            removed,
-        })
+        };
+        Ok(TransformResult { evidence, files, removed })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than it has")]

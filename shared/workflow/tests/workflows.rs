@@ -32,6 +32,18 @@ fn the_shipped_workflow_is_a_chain_of_the_three_stages() {
 }
 
 #[test]
+fn what_is_shipped_for_after_a_migration_runs_where_its_actions_are() {
+    for text in [
+        include_str!("../../../workflows/rollback-dataset.yml"),
+        include_str!("../../../workflows/retire-dataset.yml"),
+        include_str!("../../../workflows/retire-datasets.yml"),
+    ] {
+        let workflow = workflow(text);
+        assert_eq!(workflow.jobs.iter().map(|job| job.pool.as_str()).collect::<Vec<_>>(), ["migrate"]);
+    }
+}
+
+#[test]
 fn a_how_to_with_scripts_is_read_and_the_early_notification_pointed_out() {
     let text = "\
 name: move-dataset

@@ -179,6 +179,13 @@ impl Fleet {
         self.eventually(&format!("/api/runs/{run}"), |run| (run["state"] == state).then(|| run.clone())).await;
     }
 
+    /// Waits until the run that an answer names has succeeded; gives back what its first job left.
+    pub(crate) async fn outputs(&self, answer: &str) -> Value {
+        let answer: Value = serde_json::from_str(answer).unwrap();
+        let path = format!("/api/runs/{}", answer["run"].as_str().unwrap());
+        self.eventually(&path, |run| (run["state"] == "success").then(|| run["jobs"][0]["outputs"].clone())).await
+    }
+
     /// Waits until a line of the run's log has these words.
     pub(crate) async fn prints(&self, run: &str, words: &str) {
         let has = |line: &Value| line["text"].as_str().is_some_and(|text| text.contains(words));

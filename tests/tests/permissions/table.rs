@@ -54,6 +54,16 @@ pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     // Where a dataset lies: registered through the API, moved by a migration, and by nobody else.
     ("$KV.honk_locations.d", &["migrate", "api"]),
     ("$JS.API.DIRECT.GET.KV_honk_locations.$KV.honk_locations.d", READERS),
+    // Who reads a dataset: heard by the API, asked for before a source is given up.
+    ("$KV.honk_consumers.d.component.default.report", &["api"]),
+    ("$JS.API.DIRECT.GET.KV_honk_consumers", &["migrate", "api"]),
+    ("$JS.API.DIRECT.GET.KV_honk_consumers.$KV.honk_consumers.d.component.default.report", &["api"]),
+    // What is removed of a source: listed by whoever removes it, shown by the API, and removed or emptied by nobody.
+    ("$O.honk_lists.M.x", &["migrate"]),
+    ("$O.honk_lists.C.x", &["migrate"]),
+    ("$JS.API.DIRECT.GET.OBJ_honk_lists.$O.honk_lists.M.x", &["migrate", "api"]),
+    ("$JS.API.CONSUMER.CREATE.OBJ_honk_lists.c.$O.honk_lists.C.x", &["migrate", "api", "deployer"]),
+    ("$JS.API.STREAM.PURGE.OBJ_honk_lists", NOBODY),
     // What is written down about a dataset: by whoever runs steps, and by people.
     ("$KV.honk_metadata.d", READERS),
     ("$JS.API.DIRECT.GET.KV_honk_metadata.$KV.honk_metadata.d", READERS),
@@ -62,8 +72,8 @@ pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     // Catalog and workflows.
     ("$KV.honk_catalog.dataset.d", &["api"]),
     ("$JS.API.DIRECT.GET.KV_honk_catalog.$KV.honk_catalog.dataset.d", RECORDERS),
-    ("$JS.API.CONSUMER.CREATE.KV_honk_catalog", &["intake", "notify", "api", "deployer"]),
-    ("$JS.FC.KV_honk_catalog.consumer.token", &["intake", "notify", "api"]),
+    ("$JS.API.CONSUMER.CREATE.KV_honk_catalog", &["intake", "migrate", "notify", "api", "deployer"]),
+    ("$JS.FC.KV_honk_catalog.consumer.token", &["intake", "migrate", "notify", "api"]),
     ("$KV.honk_workflows.name.w", &["api"]),
     ("$KV.honk_workflows.hash.0123", &["api"]),
     ("$JS.API.DIRECT.GET.KV_honk_workflows.$KV.honk_workflows.hash.0123", RECORDERS),
@@ -106,7 +116,7 @@ pub(crate) const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.FC.KV_honk_control.consumer.token", RECORDERS),
     ("$JS.API.CONSUMER.CREATE.KV_honk_control.c.$KV.honk_control.workflow.*", &["intake", "api", "deployer"]),
     // Notices.
-    ("honk.notice.d", &["notify"]),
+    ("honk.notice.d", &["migrate", "notify", "api"]),
     ("$KV.honk_deliveries.r0123456789abcdef0123.x", &["notify"]),
     ("$JS.API.DIRECT.GET.KV_honk_deliveries", &["notify"]),
     // Streams and consumers are made when Honk is deployed, and deleted or emptied by nobody.

@@ -3,7 +3,7 @@
 use honk_protocol::reason::Reason;
 use serde_json::{Value, json};
 
-use crate::setting::{Setting, file};
+use crate::setting::{Setting, file, lines};
 
 async fn message(objects: &[(&str, &[u8])], spec: Value, reason: Reason, parts: &[&str]) {
     let setting = Setting::with(objects).await;
@@ -22,7 +22,7 @@ async fn a_row_that_is_ragged_or_not_utf_8_or_no_value_is_named_with_its_line() 
     message(&[("l.csv", latin)], json!({}), Reason::TransformEncoding, &["line 3", "`b`"]).await;
     let latin = b"{\"a\":1}\n{\"a\":\"\xff\"}\n";
     message(&[("l.json", latin)], json!({}), Reason::TransformEncoding, &["`from/l.json`, line 2"]).await;
-    let mut rows: String = (0..5_000).map(|n| format!("{n}\n")).collect();
+    let mut rows = lines(5_000, |n| format!("{n}\n"));
     rows += "x7\n";
     let csv = format!("n\n{rows}");
     message(
@@ -32,7 +32,7 @@ async fn a_row_that_is_ragged_or_not_utf_8_or_no_value_is_named_with_its_line() 
         &["line 5002", "`n` is `x7`, and no Int64"],
     )
     .await;
-    let json_rows: String = (0..5_000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let json_rows = lines(5_000, |n| format!("{{\"n\":{n}}}\n"));
     let wrong = format!("{json_rows}{{\"n\":1.5}}\n");
     message(&[("v.json", wrong.as_bytes())], json!({}), Reason::TransformValue, &["line 5001", "`n`"]).await;
     let new_field = format!("{json_rows}{{\"n\":1,\"later\":2}}\n");
@@ -67,8 +67,8 @@ async fn what_is_cut_off_or_nothing_known_is_named() {
     let end = &parquet[..parquet.len() - 5];
     message(&[("p.parquet", end)], json!({}), Reason::TransformTruncated, &["`from/p.parquet`"]).await;
     message(&[("p.parquet", b"PAR1")], json!({}), Reason::TransformTruncated, &["shorter"]).await;
-    let lines: String = (0..20_000).map(|n| format!("{n},{}\n", n * 7919 % 10_007)).collect();
-    let wrapped = file("csv", "gzip", "a.csv", format!("a,b\n{lines}").as_bytes()).await;
+    let rows = lines(20_000, |n| format!("{n},{}\n", n * 7919 % 10_007));
+    let wrapped = file("csv", "gzip", "a.csv", format!("a,b\n{rows}").as_bytes()).await;
     let cut = &wrapped[..wrapped.len() / 2];
     message(&[("g.csv.gz", cut)], json!({}), Reason::TransformTruncated, &["`from/g.csv.gz`"]).await;
     message(&[("a.json", b"[{\"a\":1},")], json!({}), Reason::TransformTruncated, &["`from/a.json`"]).await;

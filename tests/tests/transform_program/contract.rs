@@ -17,7 +17,7 @@ async fn rows_that_do_not_fit_are_put_aside_with_the_reason() {
     let result = setting.done(json!({ "format": "csv" }), expect.clone()).await;
     let target = setting.target().await;
     assert_eq!(&target["part-00000.csv"][..], b"id,age\n1,20\n4,30\n6,60\n");
-    assert_eq!((result.before.rows, result.after.rows, result.rejected), (6, 3, 4));
+    assert_eq!((result.evidence.before.rows, result.evidence.after.rows, result.evidence.rejected), (6, 3, 4));
     let aside = |key: &str| -> Vec<Value> {
         let text = std::str::from_utf8(&target[key]).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -73,6 +73,6 @@ async fn a_quarantine_elsewhere_is_not_part_of_the_target() {
     let expect = json!({ "max_rejected": 0.5, "quarantine": "s3://data/aside/run-1" });
     let result = setting.done(json!({}), expect).await;
     assert_eq!(setting.target().await.into_keys().collect::<Vec<_>>(), ["part-00000.parquet"]);
-    assert_eq!(result.quarantine.as_deref(), Some("s3://data/aside/run-1"));
+    assert_eq!(result.evidence.quarantine.as_deref(), Some("s3://data/aside/run-1"));
     assert!(setting.store.head("aside/run-1/source.jsonl").await.is_ok());
 }

@@ -3,7 +3,7 @@
 use honk_protocol::reason::Reason;
 use serde_json::json;
 
-use crate::setting::{Setting, file};
+use crate::setting::{Setting, file, lines};
 
 const CSV: &[u8] = b"id,name,born,zip\n1,Ann,2001-02-03,00501\n2,\"Bo, the\nsecond\",,10001\n";
 
@@ -17,11 +17,15 @@ async fn short_forms_rename_cast_drop_and_add() {
     let result = setting.done(spec, json!({})).await;
     let rows = setting.csv("part-00000.parquet").await;
     assert_eq!(rows, "id,who,born,year\n1,Ann,2001-02-03,2001\n2,\"Bo, the\nsecond\",,\n");
-    let kinds: Vec<_> = result.after.columns.iter().map(|column| (column.kind.as_str(), column.nulls)).collect();
+    let kinds: Vec<_> =
+        result.evidence.after.columns.iter().map(|column| (column.kind.as_str(), column.nulls)).collect();
     assert_eq!(kinds, [("Int16", 0), ("Utf8", 0), ("Date32", 1), ("Int32", 1)]);
-    let before: Vec<_> = result.before.columns.iter().map(|column| column.kind.as_str()).collect();
-    assert_eq!((before.as_slice(), result.before.rows), (&["Int16", "Utf8", "Date32", "Utf8"][..], 2));
-    assert_eq!(result.before.columns[1].checksum, result.after.columns[1].checksum, "the names are as they were");
+    let before: Vec<_> = result.evidence.before.columns.iter().map(|column| column.kind.as_str()).collect();
+    assert_eq!((before.as_slice(), result.evidence.before.rows), (&["Int16", "Utf8", "Date32", "Utf8"][..], 2));
+    assert_eq!(
+        result.evidence.before.columns[1].checksum, result.evidence.after.columns[1].checksum,
+        "the names are as they were"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +45,7 @@ async fn every_form_and_wrapping_of_the_same_rows_is_one_table() {
     let target = setting.target().await;
     let expected = "id,name\n1,a\n2,b\n3,\"c]}\"\"\"\n4,\n5,e\n6,f\n7,g\n";
     assert_eq!(std::str::from_utf8(&target["part-00000.csv"]).unwrap(), expected);
-    assert_eq!((result.source_objects, result.before.rows, result.after.rows), (4, 7, 7));
+    assert_eq!((result.evidence.source_objects, result.evidence.before.rows, result.evidence.after.rows), (4, 7, 7));
 }
 
 #[tokio::test]
@@ -55,10 +59,7 @@ async fn json_out_keeps_missing_values_and_can_be_read_again() {
 
 #[tokio::test]
 async fn partitions_become_folders_and_files_end_when_they_are_full() {
-    let mut csv = "kind,n\n".to_owned();
-    for n in 0..50 {
-        csv += &format!("{},{n}\n", ["a/b", "", "c"][n % 3]);
-    }
+    let csv = format!("kind,n\n{}", lines(50, |n| format!("{},{n}\n", ["a/b", "", "c"][n % 3])));
     let setting = Setting::with(&[("a.csv", csv.as_bytes())]).await;
     let spec = json!({ "format": "csv", "partition_by": ["kind"], "max_rows_per_file": 10 });
     let result = setting.done(spec, json!({})).await;
@@ -91,7 +92,7 @@ async fn parquet_of_different_ages_is_one_table() {
     let result = setting.done(json!({ "format": "csv" }), json!({})).await;
     let target = setting.target().await;
     assert_eq!(&target["part-00000.csv"][..], b"id,gone,new\n1,x,\n2,,y\n");
-    assert_eq!(result.before.columns[0].kind, "Int64");
+    assert_eq!(result.evidence.before.columns[0].kind, "Int64");
 }
 
 #[tokio::test]
@@ -100,7 +101,7 @@ async fn sql_groups_and_joins_and_what_is_not_a_query_is_refused() {
     let sql = "SELECT s.Kind, COUNT(*) AS many, SUM(s.n) AS n FROM source s GROUP BY s.Kind ORDER BY s.Kind";
     let result = setting.done(json!({ "sql": sql, "format": "csv" }), json!({})).await;
     assert_eq!(&setting.target().await["part-00000.csv"][..], b"Kind,many,n\na,2,4\nb,1,2\n");
-    assert_eq!((result.before.rows, result.after.rows), (3, 2));
+    assert_eq!((result.evidence.before.rows, result.evidence.after.rows), (3, 2));
     for (sql, part) in [
         ("DROP TABLE source", "DDL"),
         ("COPY source TO '/tmp/x.csv'", "DML"),
@@ -119,13 +120,13 @@ async fn sql_groups_and_joins_and_what_is_not_a_query_is_refused() {
 
 #[tokio::test]
 async fn a_limit_still_has_evidence_of_all_rows_and_no_rows_have_columns() {
-    let rows: String = (0..100_000).map(|n| format!("{n}\n")).collect();
+    let rows = lines(100_000, |n| format!("{n}\n"));
     let setting = Setting::with(&[("a.csv", format!("n\n{rows}").as_bytes())]).await;
     let result = setting.done(json!({ "sql": "SELECT n FROM source LIMIT 3" }), json!({})).await;
-    assert_eq!((result.before.rows, result.after.rows), (100_000, 3));
+    assert_eq!((result.evidence.before.rows, result.evidence.after.rows), (100_000, 3));
     let result = setting.done(json!({ "sql": "SELECT n FROM source WHERE n < 0" }), json!({})).await;
-    assert_eq!((result.after.rows, result.files.len()), (0, 1));
+    assert_eq!((result.evidence.after.rows, result.files.len()), (0, 1));
     assert_eq!(setting.csv("part-00000.parquet").await, "n\n");
     let result = setting.done(json!({ "sql": "SELECT 1 AS one" }), json!({})).await;
-    assert_eq!((result.before.rows, result.after.rows), (100_000, 1));
+    assert_eq!((result.evidence.before.rows, result.evidence.after.rows), (100_000, 1));
 }

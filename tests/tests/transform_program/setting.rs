@@ -1,7 +1,7 @@
 //! A store with a source and a target, and transformations between them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bytes::Bytes;
@@ -47,7 +47,7 @@ impl Setting {
         self.store.put_small(key, Bytes::from(bytes), &Attributes::default()).await.unwrap();
     }
 
-    pub(crate) fn request(&self, transform: Value, expect: Value) -> TransformRequest {
+    pub(crate) fn request(&self, transform: &Value, expect: &Value) -> TransformRequest {
         let place =
             |prefix: &str| json!({ "s3": { "bucket": "data", "prefix": prefix, "endpoint": self.server.url() } });
         let storage = json!({ "access_key": self.server.access_key(), "secret_key": self.server.secret_key() });
@@ -77,13 +77,13 @@ impl Setting {
 
     /// It succeeds.
     pub(crate) async fn done(&self, spec: Value, expect: Value) -> TransformResult {
-        let done = self.send(&self.request(spec, expect)).await;
+        let done = self.send(&self.request(&spec, &expect)).await;
         done.unwrap_or_else(|failure| panic!("{}: {}", failure.reason, failure.message))
     }
 
     /// It fails for this reason; the message.
     pub(crate) async fn fails(&self, spec: Value, expect: Value, reason: Reason) -> String {
-        let failure = self.send(&self.request(spec, expect)).await.unwrap_err();
+        let failure = self.send(&self.request(&spec, &expect)).await.unwrap_err();
         assert_eq!(failure.reason, reason, "{}", failure.message);
         failure.message
     }
@@ -102,7 +102,7 @@ impl Setting {
     /// One file of the target as CSV.
     pub(crate) async fn csv(&self, key: &str) -> String {
         let bytes = self.target().await.remove(key).unwrap_or_else(|| panic!("no `{key}` at the target"));
-        if key.ends_with(".csv") {
+        if Path::new(key).extension().is_some_and(|extension| extension == "csv") {
             return String::from_utf8(bytes.to_vec()).unwrap();
         }
         Box::pin(made("csv", "none", key.rsplit('/').next().unwrap(), &bytes)).await
@@ -111,6 +111,11 @@ impl Setting {
 
 async fn made(format: &str, compression: &str, key: &str, bytes: &[u8]) -> String {
     String::from_utf8(file(format, compression, key, bytes).await).unwrap()
+}
+
+/// So many lines.
+pub(crate) fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect()
 }
 
 /// The rows of an object, as one file of another form.

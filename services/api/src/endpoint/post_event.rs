@@ -52,7 +52,7 @@ fn read(body: &[u8], headers: &HeaderMap) -> Result<OnboardEvent, ApiError> {
 }
 
 /// One trace from here through every stage: the caller's, or a new one.
-async fn publish(api: &Api, event: &OnboardEvent, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) async fn publish(api: &Api, event: &OnboardEvent, headers: &HeaderMap) -> Result<(), ApiError> {
     let run = event.run_id();
     let sent = headers.get(HEADER_TRACEPARENT).and_then(|value| value.to_str().ok());
     let sent = sent.and_then(|text| TraceParent::parse(text).ok());

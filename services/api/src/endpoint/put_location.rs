@@ -28,11 +28,16 @@ pub(super) async fn handle(State(api): State<Api>, Path(name): Path<String>, bod
     for _ in 0..TRIES {
         let entry = api.bus.locations().get(&location_key(&name)).await?;
         let stored = entry.as_ref().and_then(|entry| serde_json::from_slice::<Location>(&entry.value).ok());
-        if let Some(same) = stored.filter(|stored| stored.spec == spec) {
-            return Ok(Json(LocationView::new(&name, &same)).into_response());
+        if let Some(same) = stored.as_ref().filter(|stored| stored.spec == spec) {
+            return Ok(Json(LocationView::new(&name, same)).into_response());
         }
         refuse_while_live(&api, &name).await?;
-        if let Some(response) = write(&api, &name, &spec, entry.as_ref()).await? {
+        let now = api.clock.now();
+        let location = match &stored {
+            Some(stored) => stored.registered_anew(spec.clone(), now),
+            None => Location::registered(spec.clone(), now),
+        };
+        if let Some(response) = write(&api, &name, &location, entry.as_ref()).await? {
             return Ok(response);
         }
     }
@@ -75,11 +80,10 @@ async fn refuse_while_live(api: &Api, name: &DatasetName) -> Result<(), ApiError
 async fn write(
     api: &Api,
     name: &DatasetName,
-    spec: &LocationSpec,
+    location: &Location,
     entry: Option<&Entry>,
 ) -> Result<Option<Response>, ApiError> {
-    let location = Location::registered(spec.clone(), api.clock.now());
-    let value = serde_json::to_vec(&location).unwrap_or_default();
+    let value = serde_json::to_vec(location).unwrap_or_default();
     let (bucket, key) = (api.bus.locations(), location_key(name));
     let (status, written) = match entry {
         Some(entry) => (StatusCode::OK, bucket.update(&key, value, entry.revision).await),
@@ -88,7 +92,7 @@ async fn write(
     match written {
         Ok(revision) => {
             read_own_write(&api.locations, revision).await;
-            Ok(Some((status, Json(LocationView::new(name, &location))).into_response()))
+            Ok(Some((status, Json(LocationView::new(name, location))).into_response()))
         }
         Err(error) if error.is_conflict() => Ok(None),
         Err(error) => Err(error.into()),

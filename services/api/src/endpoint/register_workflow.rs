@@ -124,7 +124,12 @@ fn unknown(workflow: &Workflow, config: &ApiConfig) -> Vec<Fault> {
     pools.chain(triggers).collect()
 }
 
-async fn store_version(api: &Api, workflow: &Workflow, hash: &WorkflowHash, upload: &Upload) -> Result<(), ApiError> {
+pub(super) async fn store_version(
+    api: &Api,
+    workflow: &Workflow,
+    hash: &WorkflowHash,
+    upload: &Upload,
+) -> Result<(), ApiError> {
     let bucket = api.bus.workflows();
     match bucket.create(&workflow_version_key(hash), workflow.to_json()).await {
         Ok(_) => {}

@@ -1,12 +1,11 @@
 //! Datasets: the catalog, its import, and where the data lies.
 
-use honk_protocol::dataset::{Location, Place, Side};
-use honk_protocol::name::{DatasetName, RunId, WorkflowName};
-use jiff::Timestamp;
+use honk_protocol::dataset::Consumer;
+use honk_protocol::name::{DatasetName, WorkflowName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Fault, Problem, RunView};
+use super::{Fault, LocationView, Problem, RunView};
 
 /// Answer to `POST /api/catalog/import` (200): every document is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,54 +104,12 @@ pub struct DatasetView {
     /// Where it lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<LocationView>,
+    /// Who is known to read it, and who of them may still read an old place; pages leave it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<Consumer>,
     /// Its newest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<Box<RunView>>,
-}
-
-/// Where a dataset lies. Answer to `PUT` and `GET` of `/api/datasets/{name}/location`; the `PUT`'s body is
-/// [`honk_protocol::dataset::LocationSpec`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LocationView {
-    /// The dataset.
-    pub dataset: DatasetName,
-    /// Where it came from.
-    pub source: Place,
-    /// Where it goes, or went.
-    pub target: Place,
-    /// The data's format, such as `parquet`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
-    /// The side that readers should use.
-    pub active: Side,
-    /// Since when it is.
-    pub since: Timestamp,
-    /// The run that made it so; none if a person did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunId>,
-}
-
-impl LocationView {
-    /// The location as it is shown.
-    pub fn new(dataset: &DatasetName, location: &Location) -> Self {
-        Self {
-            dataset: dataset.clone(),
-            source: location.spec.source.clone(),
-            target: location.spec.target.clone(),
-            format: location.spec.format.clone(),
-            active: location.active,
-            since: location.since,
-            run: location.run.clone(),
-        }
-    }
-
-    /// The place that readers should use.
-    pub fn active_place(&self) -> &Place {
-        match self.active {
-            Side::Source => &self.source,
-            Side::Target => &self.target,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ async fn a_location_does_not_change_under_a_run_and_a_cut_over_shows_at_once() {
     let key = location_key(&dataset("d"));
     let entry = world.bus.locations().get(&key).await.unwrap().unwrap();
     let location: Location = serde_json::from_slice(&entry.value).unwrap();
-    let moved = serde_json::to_vec(&location.cut_over(&run.id, made.since)).unwrap();
+    let moved = serde_json::to_vec(&location.cut_over(&run.id, made.since, None)).unwrap();
     world.bus.locations().update(&key, moved, entry.revision).await.unwrap();
     let shown: LocationView = world.get(path).await;
     assert_eq!((shown.active, shown.run), (Side::Target, Some(run.id)));

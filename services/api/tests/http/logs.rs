@@ -120,7 +120,7 @@ async fn a_job_with_a_matrix_has_the_lines_of_all_its_items_and_each_item_its_ow
     let world = World::start().await;
     let run = world.run("d", "1").await.id;
     let known = world.ledger.get(&dataset("d"), &run).await.unwrap();
-    let fan = Fan { items: 2, max_parallel: None, fail_fast: true };
+    let fan = Fan { items: 2, max_parallel: None, fail_fast: true, rejoins: false };
     let event = RunEvent::FannedOut { job: "a".parse().unwrap(), fence: Fence { generation: 1, attempt: 1 }, fan };
     world.ledger.advance(&known, &event, &Trace::default()).await.unwrap();
     for (job, text) in [("a:0", "first"), ("b", "another job's"), ("a:1", "second"), ("a", "its own")] {

@@ -1,9 +1,9 @@
-//! Follows a run, or what it prints, to its end. A connection that breaks is made again, because a run outlives restarts of the API.
+//! Follows a run, or what it prints, to its end, or a location without one. A connection that breaks is made again, because a run outlives restarts of the API.
 
 use std::time::Duration;
 
-use honk_api::wire::{LogQuery, LogUpdate, RunUpdate, RunView};
-use honk_protocol::name::RunId;
+use honk_api::wire::{LocationView, LogQuery, LogUpdate, RunUpdate, RunView};
+use honk_protocol::name::{DatasetName, RunId};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -104,6 +104,34 @@ pub(crate) async fn follow_log(
             }
             let is_end = matches!(update, LogUpdate::End(_));
             Ok(on_update(update).map(|()| is_end))
+        });
+        match listened.await {
+            Ok(()) => return Ok(()),
+            Err(FollowError::Api(error)) => again.wait(error).await?,
+            Err(told) => return Err(told),
+        }
+    }
+}
+
+/// Follows where `dataset` lies, for ever: `on_update` hears how it is, and of every change.
+pub(crate) async fn follow_location(
+    api: &Api,
+    dataset: &DatasetName,
+    mut on_update: impl FnMut(&LocationView) -> Result<(), CliError>,
+) -> Result<(), FollowError> {
+    let (mut again, mut told) = (Again::new(Absent::IsWrong), None);
+    let path = ["api", "datasets", dataset.as_str(), "location", "watch"];
+    loop {
+        let listened = listen(api, &path, &(), &mut again, |name, data| {
+            if name != "location" {
+                return Ok(Ok(false));
+            }
+            let location: LocationView = serde_json::from_str(data)?;
+            // A connection that was made again begins with what the one before may have ended with.
+            if told.as_ref() == Some(&location) {
+                return Ok(Ok(false));
+            }
+            Ok(on_update(told.insert(location)).map(|()| false))
         });
         match listened.await {
             Ok(()) => return Ok(()),

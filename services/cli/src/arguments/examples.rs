@@ -115,8 +115,42 @@ Examples:
 pub(super) const DATASET_LOCATION: &str = "\
 Examples:
   honk dataset location my-dataset
+  honk dataset location my-dataset --watch -o json
   honk dataset location my-dataset --source s3://old/my-dataset --target s3://new/my-dataset
   honk dataset location d --source s3://old/d --target s3://new/d --target-endpoint https://s3.example.org";
+
+pub(super) const DATASET_ROLLBACK: &str = "\
+Examples:
+  honk dataset rollback my-dataset
+  honk dataset rollback my-dataset --no-wait
+  honk dataset rollback my-dataset --force -o json | jq .report";
+
+pub(super) const DATASET_RETIRE: &str = "\
+Examples:
+  honk dataset retire my-dataset
+  honk dataset retire my-dataset --dry-run
+  honk dataset retire my-dataset --dry-run -o json | jq -r .key
+  honk dataset retire my-dataset --remove";
+
+pub(super) const CONSUMER: &str = "\
+Examples:
+  honk consumer list my-dataset
+  honk consumer ack my-dataset --as report
+  honk consumer forget my-dataset --as old-report";
+
+pub(super) const CONSUMER_LIST: &str = "\
+Examples:
+  honk consumer list my-dataset
+  honk consumer list my-dataset -o json | jq -r '.[].consumer'";
+
+pub(super) const CONSUMER_ACK: &str = "\
+Examples:
+  honk consumer ack my-dataset --as report
+  honk consumer ack my-dataset --as component:default/report --epoch 2";
+
+pub(super) const CONSUMER_FORGET: &str = "\
+Examples:
+  honk consumer forget my-dataset --as old-report";
 
 pub(super) const MIGRATE: &str = "\
 Examples:
@@ -166,6 +200,16 @@ Examples:
   honk run retry r0123456789abcdef0123
   honk run retry r0123456789abcdef0123 --failed-only";
 
+pub(super) const PLAN: &str = "\
+Examples:
+  honk plan sales
+  honk plan sales -o json";
+
+pub(super) const RUN_EVIDENCE: &str = "\
+Examples:
+  honk run evidence r0123456789abcdef0123
+  honk run evidence r0123456789abcdef0123 -o json";
+
 pub(super) const RUN_LOGS: &str = "\
 Examples:
   honk run logs r0123456789abcdef0123
@@ -204,7 +248,11 @@ pub(super) const DOCTOR: &str = "\
 Examples:
   honk doctor
   honk doctor --nats nats://127.0.0.1:4222
-  honk doctor --api-url https://honk.example.org -o json";
+  honk doctor --api-url https://honk.example.org -o json
+  honk doctor --store s3://my-bucket/some/folder --endpoint http://127.0.0.1:9000
+
+Settings:
+  HONK_STORAGE__ACCESS_KEY, HONK_STORAGE__SECRET_KEY, HONK_STORAGE__SESSION_TOKEN";
 
 pub(super) const PROVISION: &str = "\
 Examples:
@@ -225,6 +273,12 @@ pub(super) const BENCH_STEPS: &str = "\
 Examples:
   honk bench steps --steps 2000
   honk bench steps --steps 10000 -o json";
+
+pub(super) const BENCH_COPY: &str = "\
+Examples:
+  honk bench copy
+  honk bench copy --objects 1000 --large 0 --rounds 1 -o json
+  honk bench copy --endpoint http://127.0.0.1:9000 --endpoint http://127.0.0.1:9001 --access-key AK --secret-key SK";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -49,6 +49,49 @@ pub(crate) enum BenchCommand {
     /// Measure what a step that runs a program costs beside the program itself
     #[command(after_help = super::examples::BENCH_STEPS)]
     Steps(StepsArguments),
+    /// Measure the copy engine: objects and bytes a second, CPU time, memory
+    #[command(after_help = super::examples::BENCH_COPY)]
+    Copy(CopyArguments),
+    /// Serve objects from memory until standard input ends
+    #[command(hide = true, after_help = super::examples::BENCH_COPY)]
+    Store,
+    /// Copy what standard input says
+    #[command(hide = true, after_help = super::examples::BENCH_COPY)]
+    Mover,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    /// An S3 endpoint; a second one for copies between two. Without any, two embedded stores in memory are started
+    #[arg(long, value_name = "URL", num_args = 1..=2)]
+    pub(crate) endpoint: Vec<reqwest::Url>,
+    /// Access key at the endpoints
+    #[arg(long, value_name = "KEY", default_value = "honk-bench")]
+    pub(crate) access_key: String,
+    /// Secret key at the endpoints
+    #[arg(long, value_name = "KEY", default_value = "honk-bench-secret", hide_default_value = true)]
+    pub(crate) secret_key: String,
+    /// Region of the endpoints
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// How many small objects
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub(crate) objects: u32,
+    /// Bytes of a small object
+    #[arg(long, value_name = "BYTES", default_value = "4096")]
+    pub(crate) object_size: u64,
+    /// How many large objects
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(crate) large: u32,
+    /// MiB of a large object
+    #[arg(long, value_name = "MIB", default_value = "256")]
+    pub(crate) large_mib: u64,
+    /// How often each case is measured; the medians are shown
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(crate) rounds: NonZeroU32,
+    /// Leave the source objects there, for the next measurement
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Args)]

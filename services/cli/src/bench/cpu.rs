@@ -43,6 +43,11 @@ impl Spent {
     }
 }
 
+/// CPU time that this process has used since its start.
+pub(crate) fn used_so_far() -> Duration {
+    CpuTime::of_self().0
+}
+
 /// What each of `count` things took, in microseconds.
 pub(crate) fn micros_each(time: Duration, count: usize) -> f64 {
     time.as_secs_f64() * 1e6 / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX))

@@ -1,10 +1,13 @@
-//! `honk dataset`: the catalog's datasets, and where they lie.
+//! `honk dataset`: the catalog's datasets, where they lie, and what comes after a migration.
+
+pub(super) mod after;
 
 use honk_api::wire::{DatasetPage, DatasetQuery, DatasetView, LocationView};
 use honk_protocol::dataset::{LocationSpec, Place, S3Place};
+use honk_protocol::name::DatasetName;
 use reqwest::{Method, Url};
 
-use crate::api::{Api, Body, Doing};
+use crate::api::{Api, Body, Doing, follow_location};
 use crate::arguments::{DatasetCommand, LocationArguments};
 use crate::error::{CliError, Exit};
 use crate::output::Output;
@@ -19,7 +22,10 @@ pub(super) async fn run(command: DatasetCommand, api: &Api, output: &Output) -> 
             output.data(&dataset, view::dataset)?;
             Ok(Exit::Done)
         }
+        DatasetCommand::Location(arguments) if arguments.watch => watch(&arguments.name, api, output).await,
         DatasetCommand::Location(arguments) => location(arguments, api, output).await,
+        DatasetCommand::Rollback(arguments) => after::roll_back(arguments, api, output).await,
+        DatasetCommand::Retire(arguments) => after::retire(arguments, api, output).await,
     }
 }
 
@@ -47,6 +53,17 @@ async fn location(arguments: LocationArguments, api: &Api, output: &Output) -> R
     };
     output.data(&location, view::location)?;
     Ok(Exit::Done)
+}
+
+/// Prints the location, and again after every change, until nobody reads it any more.
+async fn watch(name: &DatasetName, api: &Api, output: &Output) -> Result<Exit, CliError> {
+    let followed = follow_location(api, name, |location| {
+        if output.is_json() { output.json(location) } else { output.text(&view::location_line(location)) }
+    });
+    match followed.await {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => Err(error.told(&format!("watch the location of {name}"))),
+    }
 }
 
 /// The location to set, if there is one.

@@ -45,7 +45,10 @@ async fn serve(
         biased;
         () = lifecycle.soft_stop().cancelled() => Ok(()),
         () = &mut stops => Ok(()),
-        failure = system.services.first_failure() => Err(failure.into()),
+        failure = system.services.first_failure() => {
+            // Else it was asked to end, and was faster than this task.
+            if lifecycle.soft_stop().is_cancelled() { Ok(()) } else { Err(failure.into()) }
+        }
     };
     let stopping = system.stop();
     tokio::pin!(stopping);

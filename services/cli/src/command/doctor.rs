@@ -2,6 +2,7 @@
 
 mod api;
 mod nats;
+mod store;
 
 use reqwest::Url;
 use serde::Serialize;
@@ -10,6 +11,9 @@ use crate::api::Api;
 use crate::arguments::DoctorArguments;
 use crate::error::{CliError, Exit};
 use crate::output::{Output, inline};
+
+/// The names' column is as wide as this at least.
+const MIN_WIDTH: usize = 12;
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,11 +49,19 @@ impl Check {
 }
 
 pub(super) async fn run(arguments: &DoctorArguments, api: &Api, output: &Output) -> Result<Exit, CliError> {
+    if let Some(place) = arguments.place() {
+        return told(&store::checks(place).await?, true, output);
+    }
     let (mut checks, reachable) = api::checks(api).await;
     if let Some(nats) = &arguments.nats {
         checks.extend(nats::checks(nats).await);
     }
-    output.data(&checks, |checks| checks.iter().map(line).collect())?;
+    told(&checks, reachable, output)
+}
+
+fn told(checks: &[Check], reachable: bool, output: &Output) -> Result<Exit, CliError> {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default().max(MIN_WIDTH);
+    output.data(checks, |checks| checks.iter().map(|check| line(check, width)).collect())?;
     let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);
     Ok(match (failed, reachable) {
         (_, false) => Exit::Unreachable,
@@ -58,15 +70,15 @@ pub(super) async fn run(arguments: &DoctorArguments, api: &Api, output: &Output)
     })
 }
 
-fn line(check: &Check) -> String {
+fn line(check: &Check, width: usize) -> String {
     let verdict = match check.verdict {
         Verdict::Ok => "ok",
         Verdict::Warn => "warn",
         Verdict::Fail => "FAIL",
     };
-    let mut line = format!("{verdict:<4}  {:<12}  {}\n", check.name, inline(&check.message));
+    let mut line = format!("{verdict:<4}  {:<width$}  {}\n", check.name, inline(&check.message));
     if let Some(advice) = &check.advice {
-        line.extend([format!("{:<20}hint: {}\n", "", inline(advice))]);
+        line.extend([format!("{:<indent$}hint: {}\n", "", inline(advice), indent = width + 8)]);
     }
     line
 }

@@ -1,6 +1,7 @@
 //! `honk run`: what is and was under way.
 
 use honk_api::wire::{RunPage, RunQuery, RunRetry, RunUpdate, RunView};
+use honk_protocol::evidence::{Evidence, OUTPUT};
 use honk_protocol::name::RunId;
 use honk_protocol::run::RunState;
 use reqwest::Method;
@@ -37,8 +38,22 @@ pub(super) async fn run(command: RunCommand, api: &Api, output: &Output) -> Resu
         RunCommand::Retry { runs, failed_only } => {
             control(&runs.ids, "retry", &RunRetry { failed_only }, api, output).await
         }
+        RunCommand::Evidence { id } => evidence(&id, api, output).await,
         RunCommand::Logs { id, selection } => logs::of_run(&id, selection, api, output).await,
     }
+}
+
+/// What the run's migrations have proved; most runs have one, those with a matrix may have more.
+async fn evidence(id: &RunId, api: &Api, output: &Output) -> Result<Exit, CliError> {
+    let run: RunView = api.get(&["api", "runs", id.as_str()]).await.doing(&format!("show the run {id}"))?;
+    let found = run.jobs.iter().filter_map(|job| job.outputs.get(OUTPUT));
+    let found: Vec<Evidence> = found.filter_map(|evidence| serde_json::from_value(evidence.clone()).ok()).collect();
+    if found.is_empty() {
+        let error = CliError::failed(format!("the run {id} has proved nothing"));
+        return Err(error.hint("only a job that uses `honk/migrate` and has cut over leaves evidence"));
+    }
+    output.data(&found, |found| found.iter().map(Evidence::to_markdown).collect::<Vec<_>>().join("\n"))?;
+    Ok(Exit::Done)
 }
 
 async fn list(arguments: RunListArguments, api: &Api, output: &Output) -> Result<Exit, CliError> {

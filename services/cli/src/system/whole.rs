@@ -173,7 +173,7 @@ async fn start_services(
     let bus = honk_agent::start::connect(&context.for_service("honk-api", ())).await.map_err(Failure::from)?;
     let server = Server::start(context.for_service("honk-api", api), bus).await?;
     let address = server.local_addr().map_err(Failure::from)?;
-    services.start(context, "honk-api", (), |_| server.run());
+    services.run("honk-api", server.run());
     let mut intake = IntakeConfig::default();
     intake.intake.provision = true;
     services.start(context, "honk-intake", intake, honk_intake::serve);

@@ -1,7 +1,7 @@
 //! Datasets as people see them.
 
 use honk_api::wire::{DatasetView, LocationView};
-use honk_protocol::dataset::{Place, Side};
+use honk_protocol::dataset::{Hold, Place, Retired, RetiredState, Side};
 use serde_json::{Map, Value};
 
 use super::{fields, optional, time};
@@ -38,7 +38,9 @@ pub(crate) fn dataset(dataset: &DatasetView) -> String {
         ("last run", run.map(|run| format!("{} ({})", run.id, run.state)).unwrap_or_default()),
     ]);
     let place = dataset.location.as_ref().map_or_else(|| no_location(dataset), location);
-    format!("{head}\n{place}{}", metadata(&dataset.metadata))
+    let readers = super::after::consumers(&dataset.consumers);
+    let readers = if readers.is_empty() { readers } else { format!("\n{readers}") };
+    format!("{head}\n{place}{readers}{}", metadata(&dataset.metadata))
 }
 
 /// What is written down about a dataset, but for a status, which stands at its head.
@@ -64,7 +66,32 @@ pub(crate) fn location(location: &LocationView) -> String {
         ("format", location.format.clone().unwrap_or_default()),
         ("active", side(location.active).to_owned()),
         ("since", format!("{}{by}", time(location.since))),
+        ("epoch", location.epoch.to_string()),
+        ("writers wait", location.hold.as_ref().map(held).unwrap_or_default()),
+        ("source kept until", location.retain_until.map(time).unwrap_or_default()),
+        ("the source is", location.retired.as_ref().map(retired).unwrap_or_default()),
     ])
+}
+
+/// The same in one line.
+pub(crate) fn location_line(location: &LocationView) -> String {
+    let hold = location.hold.as_ref().map(|hold| format!("  writers wait {}", held(hold))).unwrap_or_default();
+    let retired = location.retired.as_ref().map(|source| format!("  source {}", retired(source))).unwrap_or_default();
+    let (since, epoch, active) = (time(location.since), location.epoch, side(location.active));
+    format!("{since}  epoch {epoch}  {active}  {}{hold}{retired}", place(location.active_place()))
+}
+
+fn held(hold: &Hold) -> String {
+    format!("until {} for run {}", time(hold.until), hold.run)
+}
+
+fn retired(source: &Retired) -> String {
+    let state = match source.state {
+        RetiredState::Deprecated => "deprecated",
+        RetiredState::Removing => "being removed",
+        RetiredState::Removed => "removed",
+    };
+    format!("{state} since {}", time(source.since))
 }
 
 fn place(place: &Place) -> String {

@@ -43,7 +43,7 @@ pub(crate) fn run(run: &RunView) -> String {
         ("followed by", optional(run.successor.as_ref())),
         ("superseded by", optional(run.superseded_by.as_ref())),
     ]);
-    format!("{head}\n{}{}", jobs(&run.jobs), failures(run))
+    format!("{head}\n{}{}{}", jobs(&run.jobs), outputs(&run.jobs), failures(run))
 }
 
 fn jobs(jobs: &[JobView]) -> String {
@@ -59,6 +59,18 @@ fn jobs(jobs: &[JobView]) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// What each job left for those after it, and for people.
+fn outputs(jobs: &[JobView]) -> String {
+    let of_job = |job: &JobView| {
+        let lines = job.outputs.iter().map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("  {:<16}  {}\n", inline(name), inline(&value))
+        });
+        format!("\n{} left\n{}", job.name, lines.collect::<String>())
+    };
+    jobs.iter().filter(|job| !job.outputs.is_empty()).map(of_job).collect()
 }
 
 /// Where the job stands, and its items.

@@ -154,6 +154,7 @@ fn a_dataset_is_shown_with_its_location_and_without_what_would_steer_the_termina
     format  parquet
     active  target
     since   2026-01-02 03:04:08Z (by run r0123456789abcdef0123)
+    epoch   2
     --- stderr
     "#);
 }
@@ -221,6 +222,7 @@ fn a_location_is_shown() {
     format  parquet
     active  target
     since   2026-01-02 03:04:08Z (by run r0123456789abcdef0123)
+    epoch   2
     --- stderr
     "#);
     assert_eq!(api.json("dataset location my-dataset -o json"), location());

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
+use honk_testkit::harness::s3;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::fixtures::{dataset, dead_letter};
-use super::stub::Stub;
+use super::stub::{Stub, command, run, show};
 
 fn healthy() -> Stub {
     let workflow = json!({"name": "w", "hash": "ab".repeat(32), "registered_at": "2026-01-02T03:04:05Z"});
@@ -106,4 +107,35 @@ fn another_server_in_the_place_of_the_api_is_recognised() {
                         hint: look at --api-url or HONK_API_URL
     --- stderr
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_looked_at_without_any_api_and_left_as_it_was() {
+    let s3 = s3().await;
+    let probed = |bucket: &str| {
+        let arguments = format!("doctor --store s3://{bucket}/folder --endpoint {} -o json", s3.url());
+        let mut command = command(&arguments);
+        command.env("HONK_STORAGE__ACCESS_KEY", s3.access_key()).env("HONK_STORAGE__SECRET_KEY", s3.secret_key());
+        run(&mut command, "")
+    };
+    let place = honk_storage::Place::new("bucket", "folder").at(s3.url());
+    let credentials = honk_storage::Credentials {
+        access_key: s3.access_key().into(),
+        secret_key: s3.secret_key().into(),
+        session_token: None,
+    };
+    let config = honk_storage::StorageConfig { credentials: Some(credentials), ..Default::default() };
+    let store = honk_storage::Stores::new(config).open(&place).await.unwrap();
+    store.create_bucket().await.unwrap();
+    let output = probed("bucket");
+    let checks: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", show(&output)));
+    let verdicts: Vec<_> = checks.as_array().unwrap().iter().map(|check| &check["verdict"]).collect();
+    assert!(verdicts.len() > 20 && verdicts.iter().all(|verdict| **verdict == "ok"), "{checks:#}");
+    let left = store.list_page("folder/.honk-probe/", 10, &honk_storage::PageCursor::Start).await.unwrap().0;
+    assert_eq!((output.status.code(), left), (Some(0), Vec::new()));
+
+    let output = probed("absent");
+    let checks: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &checks[0]["verdict"]), (Some(1), &json!("fail")));
+    assert!(checks[0]["message"].as_str().unwrap().contains("create the bucket"), "{checks}");
 }

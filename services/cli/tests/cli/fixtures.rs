@@ -62,7 +62,7 @@ pub(crate) fn end(state: &str) -> Value {
 pub(crate) fn location() -> Value {
     json!({"dataset": "my-dataset", "source": {"s3": {"bucket": "old", "prefix": "my-dataset"}},
         "target": {"s3": {"bucket": "new", "prefix": "my-dataset", "endpoint": "https://s3.example.org", "region": "eu-1"}},
-        "format": "parquet", "active": "target", "since": "2026-01-02T03:04:08Z", "run": RUN})
+        "format": "parquet", "active": "target", "epoch": 2, "since": "2026-01-02T03:04:08Z", "run": RUN})
 }
 
 /// A dataset, without its entity.

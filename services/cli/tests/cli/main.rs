@@ -9,6 +9,7 @@ mod doctor;
 mod failures;
 mod fixtures;
 mod lint;
+mod locations;
 mod logs;
 mod migrate;
 mod runs;

@@ -24,7 +24,9 @@ fn the_help_names_the_commands_the_exit_codes_and_examples() {
       workflow     Look at workflows and their versions, and at what they print
       lint         Show what is wrong with workflows, without registering them
       catalog      Tell Honk which datasets there are
-      dataset      Look at datasets, and say where they lie and shall go
+      dataset      Look at datasets, say where they lie and shall go, and go back
+      consumer     Look at who reads a dataset, and say who has moved
+      plan         Say what a migration of a dataset would do, without moving a byte
       migrate      Migrate datasets
       run          Look at runs, and follow them
       dlq          Look at dead letters, and replay or discard them
@@ -86,6 +88,9 @@ fn the_help_of_a_command_has_its_options_and_examples() {
               The dataset
 
     Options:
+          --watch
+              Print it again whenever it changes, until interrupted
+
           --source <S3URL>
               Where it lies, as `s3://bucket/prefix`
 
@@ -128,6 +133,7 @@ fn the_help_of_a_command_has_its_options_and_examples() {
 
     Examples:
       honk dataset location my-dataset
+      honk dataset location my-dataset --watch -o json
       honk dataset location my-dataset --source s3://old/my-dataset --target s3://new/my-dataset
       honk dataset location d --source s3://old/d --target s3://new/d --target-endpoint https://s3.example.org
     --- stderr

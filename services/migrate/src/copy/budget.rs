@@ -1,4 +1,4 @@
-//! The byte budget: who holds an object or a part in memory holds permits for its size.
+//! The byte budget: who holds an object or a part in memory holds permits for its size. And turns for objects that are copied in parts.
 
 use std::sync::Arc;
 
@@ -12,12 +12,19 @@ const UNIT: u64 = 1 << 10;
 pub(super) struct Budget {
     semaphore: Arc<Semaphore>,
     units: u32,
+    large: Arc<Semaphore>,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: u64) -> Self {
+    /// Room for so many bytes, and for the parts of so many objects.
+    pub(super) fn new(bytes: u64, large: usize) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX >> 4).clamp(1, u32::MAX >> 4);
-        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units }
+        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units, large: Arc::new(Semaphore::new(large)) }
+    }
+
+    /// Waits for the turn of an object that is copied in parts, which it has until this is dropped.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.large).acquire_owned().await.ok()
     }
 
     /// Waits for room for `bytes`; more than the whole budget counts as the whole budget. `None` never happens: the
@@ -35,7 +42,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_waits() {
-        let budget = Budget::new(10 * UNIT);
+        let budget = Budget::new(10 * UNIT, 1);
         let first = budget.take(8 * UNIT).await;
         assert!(budget.take(3 * UNIT).now_or_never().is_none());
         drop(first);

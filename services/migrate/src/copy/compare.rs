@@ -1,7 +1,7 @@
 //! Whether two objects have the same bytes: from their listings where possible, from their descriptions else, and in the
-//! end by reading them: one where a checksum of the other is known, else both.
+//! end by reading them: one where a checksum of the other is known, else both. When that is asked is up to `sameness`.
 
-use futures_util::{FutureExt as _, TryStreamExt as _, pin_mut, try_join};
+use futures_util::{TryStreamExt as _, pin_mut, try_join};
 use honk_storage::{Algorithm, Checksum, ContentHasher, ObjectInfo, StorageError, Store};
 
 use super::engine::Engine;
@@ -28,57 +28,28 @@ pub(super) fn listed(source: &ObjectInfo, target: &ObjectInfo) -> Verdict {
 }
 
 impl Engine<'_> {
-    /// Whether the target's object makes a copy unnecessary. In doubt it does not.
-    pub(super) async fn is_there(
-        &self,
-        key: &str,
-        source: &ObjectInfo,
-        target: &ObjectInfo,
-    ) -> Result<bool, CopyError> {
-        match listed(source, target) {
-            Verdict::Equal => Ok(true),
-            Verdict::Different => Ok(false),
-            Verdict::Unknown if source.etag.md5().is_some() && target.etag.md5().is_some() => Ok(false),
-            Verdict::Unknown => match self.read_equal(key, source, target).boxed().await {
-                // Gone or replaced between listing and description: the copy will find out which.
-                Err(CopyError::Storage(error)) if super::is_source_change(&error) => Ok(false),
-                other => other,
-            },
-        }
-    }
-
-    /// The final word on two listed objects, whatever it costs.
-    pub(super) async fn proved_equal(
-        &self,
-        key: &str,
-        source: &ObjectInfo,
-        target: &ObjectInfo,
-    ) -> Result<bool, CopyError> {
-        match listed(source, target) {
-            Verdict::Equal => Ok(true),
-            Verdict::Different => Ok(false),
-            Verdict::Unknown if self.has_proof(key, &source.etag, &target.etag) => Ok(true),
-            Verdict::Unknown => self.read_equal(key, source, target).boxed().await,
-        }
-    }
-
     /// Compares the checksums that the stores keep of the whole objects, and where these have none in common, reads what
-    /// is necessary. An object that is no longer the listed version is different.
-    async fn read_equal(&self, key: &str, source: &ObjectInfo, target: &ObjectInfo) -> Result<bool, CopyError> {
+    /// is necessary; if the target is to be read back, that at any rate. An object that is no longer the listed version is different.
+    pub(super) async fn read_equal(
+        &self,
+        key: &str,
+        (source, target): (&ObjectInfo, &ObjectInfo),
+        read_back: bool,
+    ) -> Result<bool, CopyError> {
         let (from, to) = (&self.source.store, &self.target.store);
         let heads = try_join!(self.retrying(|| from.head(&source.key)), self.retrying(|| to.head(&target.key)))?;
         if heads.0.size != heads.1.size || heads.0.etag != source.etag || heads.1.etag != target.etag {
             return Ok(false);
         }
         let known = (heads.0.all_checksums(), heads.1.all_checksums());
-        if let Some(equal) = Checksum::agree(&known.0, &known.1) {
+        if !read_back && let Some(equal) = Checksum::agree(&known.0, &known.1) {
             return Ok(equal);
         }
         tracing::debug!(key, bytes = source.size, "reading to compare");
         let equal = match (known.0.first(), known.1.first()) {
             (Some(known), _) => self.retrying(|| sum(to, target, known.algorithm)).await? == *known,
-            (None, Some(known)) => self.retrying(|| sum(from, source, known.algorithm)).await? == *known,
-            (None, None) => {
+            (None, Some(known)) if !read_back => self.retrying(|| sum(from, source, known.algorithm)).await? == *known,
+            (None, _) => {
                 let sums = try_join!(
                     self.retrying(|| sum(from, source, Algorithm::Sha256)),
                     self.retrying(|| sum(to, target, Algorithm::Sha256)),

@@ -1,24 +1,22 @@
-//! The first pass: pairs of both listings in, copies of what is lacking out, many at a time.
+//! What all passes share: the two ends, the limits, what is known so far; and how one object is copied, whatever becomes of it meanwhile.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{FutureExt as _, StreamExt as _, pin_mut};
-use honk_storage::{Etag, ObjectInfo, Place, StorageError, Store, Stores, is_same_endpoint};
+use honk_storage::{Etag, ObjectInfo, Place, StorageError, Store, Stores, is_same_endpoint, overlap};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
 use super::error::CopyError;
 use super::join::{Pair, pairs};
+use super::journal::{self, Journal};
 use super::patience::Patience;
 use super::progress::Progress;
+use super::proofs::{Fact, Proofs};
+use super::refused::{Refusal, Refused};
 use super::settings::CopySettings;
-use super::{CopyPlan, CopyReport, is_source_change};
-
-/// Proofs kept at a time; each is a key and two `ETag`s. Objects beyond it are compared by reading them.
-const MAX_PROOFS: usize = 4_096;
+use super::{CopyPlan, is_source_change};
 
 /// One end of the copy.
 pub(super) struct Side {
@@ -33,105 +31,89 @@ impl Side {
 }
 
 /// A copy under way.
-pub(super) struct Engine<'p> {
+pub(crate) struct Engine<'p> {
     pub(super) source: Side,
     pub(super) target: Side,
     pub(super) one_endpoint: bool,
     pub(super) settings: CopySettings,
     pub(super) budget: Budget,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) progress: &'p Progress,
     pub(super) cancel: CancellationToken,
     pub(super) parts: AtomicU64,
-    /// Versions at source and target that were seen to have the same bytes though their `ETag`s differ.
-    proofs: Mutex<HashMap<String, (Etag, Etag)>>,
+    /// What was found out of single versions.
+    pub(super) proofs: Arc<Proofs>,
+    counts: Counts,
 }
 
-/// What became of one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Copied,
-    AlreadyThere,
-    NotOurs,
+/// What tells refused objects from a store that refuses everything.
+#[derive(Debug, Default)]
+struct Counts {
+    copied: AtomicU64,
+    refused: Mutex<Option<Refused>>,
 }
 
 impl<'p> Engine<'p> {
-    pub(super) async fn open(
+    pub(crate) async fn open(
         plan: CopyPlan,
         progress: &'p Progress,
         cancel: CancellationToken,
+        proofs: Arc<Proofs>,
     ) -> Result<Self, CopyError> {
+        if overlap(&plan.source, &plan.target) {
+            return Err(CopyError::Overlap);
+        }
         Ok(Self {
             source: Side::open(&plan.stores, &plan.source).await?,
             target: Side::open(&plan.stores, &plan.target).await?,
             one_endpoint: is_same_endpoint(&plan.source, &plan.target),
-            budget: Budget::new(plan.settings.buffer_bytes),
+            budget: Budget::new(plan.settings.buffer_bytes, plan.settings.large_in_flight()),
+            journal: plan.journal,
             settings: plan.settings,
             progress,
             cancel,
             parts: AtomicU64::new(0),
-            proofs: Mutex::default(),
+            proofs,
+            counts: Counts::default(),
         })
     }
 
-    /// All pairs of both listings.
-    pub(super) fn pairs(&self) -> impl futures_util::Stream<Item = Result<Pair, CopyError>> + Send + '_ {
-        let end = |side| (self.listing(side), side.store.bucket());
+    /// All pairs of both listings behind the key `after`.
+    pub(super) fn pairs(
+        &self,
+        after: Option<&str>,
+    ) -> impl futures_util::Stream<Item = Result<Pair, CopyError>> + Send + use<'_, 'p> {
+        let end = |side| (self.listing(side, after), side.store.bucket());
         pairs(end(&self.source), end(&self.target))
     }
 
-    /// Copies what the target lacks. After a failure nothing new is begun, and what is under way ends by itself, so that
-    /// no upload stays unfinished.
-    pub(super) async fn copy_all(&self) -> Result<CopyReport, CopyError> {
-        let outcomes = self
-            .pairs()
-            .take_until(self.cancel.clone().cancelled_owned())
-            .map(|pair| self.copy_pair(pair).boxed())
-            .buffer_unordered(self.settings.objects_in_flight.max(1));
-        pin_mut!(outcomes);
-        let mut report = CopyReport::default();
-        let mut failure = None;
-        while let Some(outcome) = outcomes.next().await {
-            match outcome {
-                Ok(Outcome::Copied) => report.copied += 1,
-                Ok(Outcome::AlreadyThere) => report.already_there += 1,
-                Ok(Outcome::NotOurs) => {}
-                Err(error) => {
-                    self.cancel.cancel();
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        match failure {
-            Some(error) => Err(error),
-            None if self.cancel.is_cancelled() => Err(CopyError::Cancelled),
-            None => {
-                self.progress.expect(report.copied + report.already_there);
-                report.parts = self.parts.load(Ordering::Relaxed);
-                Ok(report)
-            }
+    /// Aborts uploads that nobody will go on with. One that stays costs space at the target until the bucket's own rules remove it.
+    pub(crate) async fn sweep_uploads(&self) {
+        let Some(journal) = &self.journal else { return };
+        if let Err(error) = journal::sweep(journal.as_ref(), &self.target.store).await {
+            tracing::warn!(%error, "unfinished uploads may stay behind");
         }
     }
 
-    async fn copy_pair(&self, pair: Result<Pair, CopyError>) -> Result<Outcome, CopyError> {
-        let pair = pair?;
-        let Some(source) = pair.source else { return Ok(Outcome::NotOurs) };
-        let there = match &pair.target {
-            Some(target) => self.is_there(&pair.key, &source, target).await?,
-            None => false,
-        };
-        let outcome = if there {
-            self.progress.add_bytes(source.size);
-            Outcome::AlreadyThere
-        } else {
-            self.copy_current(&pair.key, source).await?;
-            Outcome::Copied
-        };
-        self.progress.object_done();
-        Ok(outcome)
+    /// Parts sent by uploads through this process so far.
+    pub(crate) fn parts_sent(&self) -> u64 {
+        self.parts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_copied(&self) {
+        self.counts.copied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes a refused object; if so many were and none was copied that something else must be wrong, gives all of them back.
+    pub(super) fn refused_in_vain(&self, key: &str, why: Refusal, error: &StorageError) -> Option<Refused> {
+        let mut refused = self.counts.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        Refused::add(&mut refused, key.to_owned(), why, error);
+        let copied = self.counts.copied.load(Ordering::Relaxed);
+        refused.as_ref().filter(|all| all.is_hopeless(copied)).cloned().map(Refused::given_up)
     }
 
     /// Copies the listed version, or once the one that replaced it.
-    async fn copy_current(&self, key: &str, listed: ObjectInfo) -> Result<(), CopyError> {
+    pub(super) async fn copy_current(&self, key: &str, listed: ObjectInfo) -> Result<(), CopyError> {
         let changed = match Box::pin(self.copy_version(key, &listed)).await {
             Err(CopyError::Storage(error)) if is_source_change(&error) => error,
             other => return other,
@@ -167,17 +149,8 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// Remembers that these versions have the same bytes, while there is room.
+    /// Remembers that these versions have the same bytes.
     pub(super) fn remember_proof(&self, key: &str, source: &Etag, target: &Etag) {
-        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-        if proofs.len() < MAX_PROOFS {
-            proofs.insert(key.to_owned(), (source.clone(), target.clone()));
-        }
-    }
-
-    /// Whether these very versions were seen to have the same bytes.
-    pub(super) fn has_proof(&self, key: &str, source: &Etag, target: &Etag) -> bool {
-        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-        proofs.get(key).is_some_and(|proof| (&proof.0, &proof.1) == (source, target))
+        self.proofs.remember(Fact::SameBytes, key, (source, target));
     }
 }

@@ -2,6 +2,10 @@
 
 use honk_storage::StorageError;
 
+use super::kept::MOST_KEPT;
+use super::refused::Refused;
+use super::tally::Keys;
+
 /// A copy that did not end in proof.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -26,6 +30,20 @@ pub enum CopyError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Objects of the target were there before, differ from those of the source, and must not be replaced.
+    #[error("{count} objects at the target are not the source's and were there before: {0} - move them away, or say `existing: overwrite` or `existing: skip`", count = .0.count)]
+    Conflicts(Keys),
+    /// Nothing is at the source any more: what was copied stays, and readers are not sent to it.
+    #[error("there is no object at the source any more; what was copied before stays at the target")]
+    SourceEmptied,
+    /// There are more objects at the target that are not the migration's than can be remembered.
+    #[error(
+        "more than {MOST_KEPT} objects that are not the source's lie under the target's prefix in {bucket:?} - migrate into a folder of its own"
+    )]
+    Crowded {
+        /// The target's bucket.
+        bucket: String,
+    },
     /// A listing did not come in the order of its keys, so that it cannot be merged.
     #[error("the listing of {bucket:?} is not sorted: {key:?} comes after {previous:?}")]
     Unsorted {
@@ -36,6 +54,9 @@ pub enum CopyError {
         /// The one before it.
         previous: String,
     },
+    /// A store refuses some of the objects; the others are copied.
+    #[error("{0}")]
+    Refused(Refused),
     /// Source and target share objects.
     #[error("source and target are the same place or one lies inside the other")]
     Overlap,
@@ -50,7 +71,13 @@ impl CopyError {
         match self {
             Self::Storage(error) => error.is_retryable(),
             Self::SourceChanged { .. } | Self::Unverified { .. } => true,
-            Self::Unsorted { .. } | Self::Overlap | Self::Cancelled => false,
+            Self::Conflicts(_)
+            | Self::Crowded { .. }
+            | Self::SourceEmptied
+            | Self::Unsorted { .. }
+            | Self::Refused(_)
+            | Self::Overlap
+            | Self::Cancelled => false,
         }
     }
 }

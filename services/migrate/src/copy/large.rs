@@ -2,8 +2,10 @@
 //!
 //! Several parts are under way at a time, within the byte budget. Parts that fit into it are held, so that they can be sent
 //! again and be hashed in order; larger ones pass through. The whole object is checked before the upload is completed, and
-//! an upload that cannot be completed is aborted, also when the caller cancels.
+//! an upload that cannot be completed is aborted, also when the caller cancels, unless the journal remembers it: then the next attempt
+//! sends the parts that the store does not have.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::engine::Engine;
 use super::error::CopyError;
+use super::journal::{Notes, Unfinished};
 use super::patience::Patience;
 use super::transfer::{Tap, Written, check, hasher_for, open};
 
@@ -37,6 +40,8 @@ struct Job<'a> {
     object: &'a ObjectInfo,
     cut: Cut,
     upload: Upload,
+    /// Parts that the store has from an earlier attempt.
+    there: BTreeMap<i32, Part>,
     /// A checksum of the source that those of the parts give together, in whatever order they come.
     combined: Option<Checksum>,
     /// What else the bytes are compared with, which takes them in order.
@@ -45,19 +50,29 @@ struct Job<'a> {
     sent: AtomicU64,
 }
 
-/// A part in memory, with its room in the budget.
-struct Held {
-    number: i32,
-    bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+/// A part that the store has, or one in memory with its room in the budget.
+enum Held {
+    There(Part),
+    Read { number: i32, bytes: Bytes, room: Option<OwnedSemaphorePermit> },
 }
 
 impl<'a> Job<'a> {
-    fn new(object: &'a ObjectInfo, cut: Cut, upload: Upload, head: &ObjectHead) -> Self {
+    fn new(object: &'a ObjectInfo, cut: Cut, begun: Begun, head: &ObjectHead) -> Self {
+        let Begun { upload, there, .. } = begun;
         let combined = head.checksums.iter().find(|checksum| Some(checksum.algorithm) == upload.checksum()).cloned();
-        let ordered = if combined.is_some() { None } else { head.evidence() };
-        Self { object, cut, upload, combined, ordered, sent: AtomicU64::new(0) }
+        // Parts that are not read cannot be hashed; their object is then compared when it is verified.
+        let ordered = if combined.is_some() || !there.is_empty() { None } else { head.evidence() };
+        Self { object, cut, upload, there, combined, ordered, sent: AtomicU64::new(0) }
     }
+}
+
+/// An upload to send parts to.
+struct Begun {
+    upload: Upload,
+    there: BTreeMap<i32, Part>,
+    note: Unfinished,
+    /// Whether the journal has it.
+    kept: bool,
 }
 
 /// The checksum that the target is asked to keep: one that the source has, so that the two can be compared at any time.
@@ -74,6 +89,7 @@ fn is_worth_a_new_upload(error: &StorageError) -> bool {
 impl Engine<'_> {
     /// Copies `object` in parts.
     pub(super) async fn copy_large(&self, object: &ObjectInfo, to: &str, cut: Cut) -> Result<Written, CopyError> {
+        let _turn = self.budget.turn().await;
         let mut patience = Patience::new(&self.settings);
         loop {
             match self.upload_whole(object, to, cut).await {
@@ -86,25 +102,87 @@ impl Engine<'_> {
     }
 
     async fn upload_whole(&self, object: &ObjectInfo, to: &str, cut: Cut) -> Result<Written, CopyError> {
-        let (source, target) = (&self.source.store, &self.target.store);
+        let source = &self.source.store;
         let head = self.retrying(|| source.head(&object.key)).await?;
         if head.etag != object.etag || head.size != object.size {
             return Err(source.changed("copy", &object.key, (&object.etag, &head.etag)).into());
         }
-        let tagging = self.retrying(|| source.tagging_or_none(&object.key)).await?;
-        let attributes = Attributes { tagging, ..head.attributes.clone() };
-        target.clear_uploads(to).await;
-        let wanted = wanted_checksum(&head);
-        let upload = self.retrying(|| target.create_upload(to, &attributes, wanted)).await?;
-        let job = Job::new(object, cut, upload, &head);
+        let begun = match self.resumed(object, to, cut).await? {
+            Some(begun) => begun,
+            None => self.begin(object, to, cut, &head).await?,
+        };
+        let (note, kept) = (begun.note.clone(), begun.kept);
+        let job = Job::new(object, cut, begun, &head);
         let done = self.fill(&job).await;
-        if done.is_err() {
-            self.progress.take_back_bytes(job.sent.load(Ordering::Relaxed));
-            if let Err(error) = job.upload.abort().await {
-                tracing::warn!(%error, "an unfinished upload stays behind");
+        match &done {
+            Ok(_written) if kept => self.notes().forget(&note).await,
+            Ok(_written) => {}
+            Err(error) => {
+                self.progress.take_back_bytes(job.sent.load(Ordering::Relaxed));
+                let is_useless = matches!(error, CopyError::Storage(error) if is_worth_a_new_upload(error));
+                if is_useless || !kept {
+                    self.give_up(&job.upload, &note).await;
+                }
             }
         }
         done
+    }
+
+    fn notes(&self) -> Notes<'_> {
+        Notes(self.journal.as_deref())
+    }
+
+    async fn give_up(&self, upload: &Upload, note: &Unfinished) {
+        match upload.abort().await {
+            Ok(()) => self.notes().forget(note).await,
+            Err(error) => tracing::warn!(%error, "an unfinished upload stays behind"),
+        }
+    }
+
+    /// Begins an upload, and writes it down before anything is sent.
+    async fn begin(&self, object: &ObjectInfo, to: &str, cut: Cut, head: &ObjectHead) -> Result<Begun, CopyError> {
+        let (source, target) = (&self.source.store, &self.target.store);
+        let keep = self.settings.keep;
+        let tagging = if keep.tags { self.retrying(|| source.tagging_or_none(&object.key)).await? } else { None };
+        let attributes = Attributes { tagging, ..head.attributes.kept(keep) };
+        target.clear_uploads(to).await;
+        let wanted = wanted_checksum(head);
+        let upload = self.retrying(|| target.create_upload(to, &attributes, wanted)).await?;
+        let note = Unfinished {
+            bucket: target.bucket().to_owned(),
+            upload: upload.id(),
+            source_etag: object.etag.as_str().to_owned(),
+            size: object.size,
+            part_size: cut.layout.part_size(),
+        };
+        let kept = self.notes().remember(&note).await;
+        Ok(Begun { upload, there: BTreeMap::new(), note, kept })
+    }
+
+    /// The upload of an earlier attempt with the parts that the store has of it, if the journal knows one that is cut alike and the store
+    /// still has it.
+    async fn resumed(&self, object: &ObjectInfo, to: &str, cut: Cut) -> Result<Option<Begun>, CopyError> {
+        let target = &self.target.store;
+        let Some(note) = self.notes().find(target.bucket(), to, &object.etag).await else { return Ok(None) };
+        if (note.size, note.part_size) != (object.size, cut.layout.part_size()) {
+            return Ok(None);
+        }
+        let upload = target.resume_upload(&note.upload);
+        let stored = match self.retrying(|| upload.stored_parts()).await {
+            Ok(stored) => stored,
+            Err(CopyError::Cancelled) => return Err(CopyError::Cancelled),
+            Err(error) => {
+                tracing::info!(%error, "beginning the upload anew");
+                self.notes().forget(&note).await;
+                return Ok(None);
+            }
+        };
+        let lengths: BTreeMap<i32, u64> = cut.layout.parts().map(|(number, range)| (number, range.length)).collect();
+        let is_whole = |part: &Part| lengths.get(&part.number()) == Some(&part.length());
+        let there: BTreeMap<i32, Part> =
+            stored.into_iter().filter(is_whole).map(|part| (part.number(), part)).collect();
+        tracing::info!(key = to, parts = there.len(), "going on with an unfinished upload");
+        Ok(Some(Begun { upload, there, note, kept: true }))
     }
 
     async fn fill(&self, job: &Job<'_>) -> Result<Written, CopyError> {
@@ -118,7 +196,7 @@ impl Engine<'_> {
         };
         let proved = self.checked(job, &parts, &tap)?;
         let etag = self.retrying(|| job.upload.complete(&parts)).await?;
-        self.parts.fetch_add(parts.len() as u64, Ordering::Relaxed);
+        self.parts.fetch_add((parts.len() - job.there.len()) as u64, Ordering::Relaxed);
         Ok(Written { etag, proved })
     }
 
@@ -131,7 +209,11 @@ impl Engine<'_> {
         let read = stream::iter(job.cut.layout.parts())
             .map(move |(number, range)| self.read_held(job, number, range))
             .buffered(at_a_time)
-            .inspect_ok(move |held| tap.update(&held.bytes));
+            .inspect_ok(move |held| {
+                if let Held::Read { bytes, .. } = held {
+                    tap.update(bytes);
+                }
+            });
         read.map_ok(move |held| self.send_held(job, held)).try_buffered(at_a_time).boxed()
     }
 
@@ -142,18 +224,26 @@ impl Engine<'_> {
         range: ByteRange,
     ) -> BoxFuture<'a, Result<Held, CopyError>> {
         let read = async move {
+            if let Some(part) = job.there.get(&number) {
+                self.count(job, range.length);
+                return Ok(Held::There(part.clone()));
+            }
             let room = self.budget.take(range.length).await;
             let read = || async { open(&self.source.store, job.object, Some(range)).await?.collect().await };
             let bytes = self.retrying(read).await?;
-            Ok::<_, CopyError>(Held { number, bytes, _room: room })
+            Ok::<_, CopyError>(Held::Read { number, bytes, room })
         };
         read.boxed()
     }
 
     fn send_held<'a>(&'a self, job: &'a Job<'a>, held: Held) -> BoxFuture<'a, Result<Part, CopyError>> {
         let send = async move {
-            let part = self.retrying(|| job.upload.part(held.number, held.bytes.clone())).await?;
-            self.count(job, held.bytes.len() as u64);
+            let (number, bytes, _room) = match held {
+                Held::There(part) => return Ok(part),
+                Held::Read { number, bytes, room } => (number, bytes, room),
+            };
+            let part = self.retrying(|| job.upload.part(number, bytes.clone())).await?;
+            self.count(job, bytes.len() as u64);
             Ok::<_, CopyError>(part)
         };
         send.boxed()
@@ -163,6 +253,10 @@ impl Engine<'_> {
     fn parts_passing<'a>(&'a self, job: &'a Job<'a>) -> BoxStream<'a, Result<Part, CopyError>> {
         let pass = move |(number, range): (i32, ByteRange)| {
             let pass = async move {
+                if let Some(part) = job.there.get(&number) {
+                    self.count(job, range.length);
+                    return Ok(part.clone());
+                }
                 let _room = self.budget.take(PASSING).await;
                 let (part, _tap) = self.pass(job, (number, range), None).await?;
                 Ok::<_, CopyError>(part)

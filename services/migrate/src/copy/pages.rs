@@ -8,9 +8,10 @@ use super::error::CopyError;
 use super::join::{Entry, Listing};
 
 impl Engine<'_> {
-    /// Everything under the prefix of `side`, a page in memory at a time.
-    pub(super) fn listing<'a>(&'a self, side: &'a Side) -> Listing<'a> {
-        let pages = try_unfold(PageCursor::Start, move |cursor| async move {
+    /// Everything under the prefix of `side` behind the key `after`, a page in memory at a time.
+    pub(super) fn listing<'a>(&'a self, side: &'a Side, after: Option<&str>) -> Listing<'a> {
+        let start = after.map_or(PageCursor::Start, |after| PageCursor::AfterKey(format!("{}{after}", side.prefix)));
+        let pages = try_unfold(start, move |cursor| async move {
             if cursor == PageCursor::End {
                 return Ok(None);
             }

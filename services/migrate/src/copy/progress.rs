@@ -9,6 +9,7 @@ pub struct Progress {
     bytes_done: AtomicU64,
     objects_verified: AtomicU64,
     objects_total: AtomicU64,
+    passes: AtomicU64,
 }
 
 /// No dataset has this many objects.
@@ -21,6 +22,7 @@ impl Default for Progress {
             bytes_done: AtomicU64::new(0),
             objects_verified: AtomicU64::new(0),
             objects_total: AtomicU64::new(UNKNOWN),
+            passes: AtomicU64::new(0),
         }
     }
 }
@@ -51,8 +53,19 @@ impl Progress {
         self.objects_total.store(objects, Ordering::Relaxed);
     }
 
+    /// The first pass that copies is what is shown; later ones go over the same objects again.
+    pub(super) fn begin_pass(&self) {
+        self.passes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_shown(&self) -> bool {
+        self.passes.load(Ordering::Relaxed) <= 1
+    }
+
     pub(super) fn object_done(&self) {
-        self.objects_done.fetch_add(1, Ordering::Relaxed);
+        if self.is_shown() {
+            self.objects_done.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn object_verified(&self) {
@@ -60,10 +73,14 @@ impl Progress {
     }
 
     pub(super) fn add_bytes(&self, bytes: u64) {
-        self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+        if self.is_shown() {
+            self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn take_back_bytes(&self, bytes: u64) {
-        self.bytes_done.fetch_sub(bytes, Ordering::Relaxed);
+        if self.is_shown() {
+            self.bytes_done.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Limits of one copy.
 
+use honk_storage::Keep;
 use serde::Deserialize;
+
+use super::policy::{Existing, Policy};
 
 const MIB: u64 = 1 << 20;
 
@@ -8,7 +11,7 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CopySettings {
-    /// Objects being copied or compared at a time.
+    /// Objects being copied or compared at a time, at the most: how many there are, the endpoints' speed decides.
     pub objects_in_flight: usize,
     /// Parts of one object under way at a time, downloads and uploads each.
     pub parts_in_flight: usize,
@@ -30,12 +33,18 @@ pub struct CopySettings {
     pub backoff_max_ms: u64,
     /// Keys per listing request.
     pub page_size: i32,
+    /// Ranges of keys listed at a time.
+    pub listings: usize,
+    /// What it may do, and how much it has to prove.
+    pub policy: Policy,
+    /// What a copy carries beside bytes, headers and user metadata.
+    pub keep: Keep,
 }
 
 impl Default for CopySettings {
     fn default() -> Self {
         Self {
-            objects_in_flight: 16,
+            objects_in_flight: 128,
             parts_in_flight: 4,
             buffer_bytes: 64 * MIB,
             multipart_threshold: 16 * MIB,
@@ -46,6 +55,10 @@ impl Default for CopySettings {
             backoff_ms: 200,
             backoff_max_ms: 10_000,
             page_size: 1_000,
+            listings: 4,
+            // By itself the engine replaces what is in the way; what a migration may do its workflow says.
+            policy: Policy { existing: Existing::Overwrite, ..Policy::default() },
+            keep: Keep::default(),
         }
     }
 }
@@ -54,5 +67,10 @@ impl CopySettings {
     /// The most bytes that are held as one piece; larger ones stream through.
     pub(super) fn largest_buffer(&self) -> u64 {
         self.buffer_bytes / 2
+    }
+
+    /// Objects that are copied in parts at a time: so many that their parts fill the memory, as more would only leave more unfinished.
+    pub(super) fn large_in_flight(&self) -> usize {
+        usize::try_from(self.buffer_bytes / (2 * self.part_size.max(1))).unwrap_or(usize::MAX).clamp(1, 64)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, TryStreamExt as _};
 use honk_storage::{
-    Attributes, ByteRange, Checksum, ContentHasher, Download, Etag, ObjectHead, ObjectInfo, PartLayout, StorageError,
-    Store,
+    Attributes, ByteRange, Checksum, ContentHasher, CopyWay, Download, Etag, Keep, ObjectHead, ObjectInfo, PartLayout,
+    StorageError, Store,
 };
 
 use super::engine::Engine;
@@ -84,9 +84,9 @@ pub(super) async fn open(
 }
 
 /// What a copy keeps of an object that is being read; its tags cost a request, where it has some.
-async fn tagged(store: &Store, key: &str, head: &ObjectHead) -> Result<Attributes, StorageError> {
-    let mut attributes = head.attributes.clone();
-    if head.tag_count.is_some_and(|count| count > 0) {
+async fn kept(store: &Store, key: &str, head: &ObjectHead, keep: Keep) -> Result<Attributes, StorageError> {
+    let mut attributes = head.attributes.kept(keep);
+    if keep.tags && head.tag_count.is_some_and(|count| count > 0) {
         attributes.tagging = store.tagging_or_none(key).await?;
     }
     Ok(attributes)
@@ -112,6 +112,10 @@ impl Engine<'_> {
             self.progress.add_bytes(object.size);
             written
         };
+        if self.settings.keep.acl && !self.one_endpoint {
+            let (source, target) = (&self.source.store, &self.target.store);
+            self.retrying(|| target.copy_acl(source, &object.key, &to)).await?;
+        }
         if written.proved && written.etag != object.etag {
             self.remember_proof(key, &object.etag, &written.etag);
         }
@@ -135,17 +139,21 @@ impl Engine<'_> {
     /// else one request is cheapest.
     async fn copy_inside(&self, object: &ObjectInfo, to: &str, own: Option<PartLayout>) -> Result<Written, CopyError> {
         let (source, target) = (&self.source.store, &self.target.store);
+        let ours = || PartLayout::new(object.size, self.settings.copy_part_size);
+        let faster_in_parts = target.copy_way(object.size) == CopyWay::Parts;
         let layout = if target.copies_in_parts(object.size) {
-            Some(own.unwrap_or_else(|| PartLayout::new(object.size, self.settings.copy_part_size)))
-        } else if own.is_some() {
+            Some(own.unwrap_or_else(ours))
+        } else if own.is_some() || faster_in_parts {
             let head = self.retrying(|| source.head(&object.key)).await?;
-            own.filter(|_parts| head.checksums.is_empty())
+            // Parts of ours change the `ETag`; what proves the copy then is a checksum of the whole.
+            if head.checksums.is_empty() { own } else { faster_in_parts.then(|| own.unwrap_or_else(ours)) }
         } else {
             None
         };
+        let keep = self.settings.keep;
         let etag = match layout {
-            Some(layout) => self.retrying(|| target.copy_object_in_parts(source, object, to, layout)).await?,
-            None => self.retrying(|| target.copy_object(source, object, to)).await?,
+            Some(layout) => self.retrying(|| target.copy_object_in_parts(source, object, to, layout, keep)).await?,
+            None => self.retrying(|| target.copy_object(source, object, to, keep)).await?,
         };
         Ok(Written { etag, proved: false })
     }
@@ -163,8 +171,13 @@ impl Engine<'_> {
                 hasher.update(&bytes);
             }
             let proved = check(&self.source.store, &object.key, evidence.as_ref(), hasher)?;
-            let attributes = tagged(&self.source.store, &object.key, &head).await?;
-            let etag = self.target.store.put_small(to, bytes, &attributes).await?;
+            let attributes = kept(&self.source.store, &object.key, &head, self.settings.keep).await?;
+            // The bytes are those of the source's MD5, which need not be computed again.
+            let known = evidence.filter(|_| proved).and_then(|evidence| evidence.md5());
+            let etag = match known {
+                Some(md5) => self.target.store.put_known(to, bytes, md5, &attributes).await?,
+                None => self.target.store.put_small(to, bytes, &attributes).await?,
+            };
             Ok::<_, StorageError>(Written { etag, proved })
         };
         self.retrying(once).await
@@ -178,7 +191,7 @@ impl Engine<'_> {
             let evidence = head.evidence();
             let tap = Tap::new(hasher_for(evidence.as_ref()));
             let chunks = tap.on(download.into_stream());
-            let attributes = tagged(&self.source.store, &object.key, &head).await?;
+            let attributes = kept(&self.source.store, &object.key, &head, self.settings.keep).await?;
             let etag = self.target.store.put_stream(to, object.size, chunks, &attributes).await?;
             let proved = check(&self.source.store, &object.key, evidence.as_ref(), tap.hasher())?;
             Ok::<_, StorageError>(Written { etag, proved })

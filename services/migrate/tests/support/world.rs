@@ -1,9 +1,12 @@
 //! Two places with S3 servers behind them, and shorthand for what the tests do with them.
 #![allow(dead_code, unreachable_pub, reason = "each test file has it as a module and uses its share")]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use honk_local::s3::{S3Options, S3Server, Storage};
+use honk_migrate::copy::journal::Journal;
 use honk_migrate::copy::{CopyError, CopyPlan, CopyReport, CopySettings, Progress, migrate_objects};
 use honk_storage::{Algorithm, Attributes, Credentials, Place, StorageConfig, Store, Stores};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +21,7 @@ pub struct World {
     pub source_place: Place,
     pub target_place: Place,
     pub settings: CopySettings,
+    pub journal: Option<Arc<dyn Journal>>,
     config: StorageConfig,
     _servers: Vec<S3Server>,
 }
@@ -49,6 +53,7 @@ impl World {
             source_place,
             target_place,
             settings: CopySettings { backoff_ms: 5, backoff_max_ms: 20, ..CopySettings::default() },
+            journal: None,
             config,
             _servers: servers,
         }
@@ -60,6 +65,7 @@ impl World {
             source: self.source_place.clone(),
             target: self.target_place.clone(),
             settings: self.settings.clone(),
+            journal: self.journal.clone(),
         }
     }
 

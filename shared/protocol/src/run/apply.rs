@@ -72,6 +72,26 @@ pub enum RunEvent {
         /// How many items, and how.
         fan: Fan,
     },
+    /// The attempt found its work too large for one agent: the parts are what is to be done, and then the job once more.
+    Split {
+        /// The job.
+        job: JobName,
+        /// Which attempt.
+        fence: Fence,
+        /// How many parts, and how.
+        fan: Fan,
+        /// What the parts and the next dispatch must know.
+        memo: Outputs,
+    },
+    /// The attempt has done what it may do before a person says so: the run is paused, and when it goes on the job is dispatched once more.
+    Postponed {
+        /// The job.
+        job: JobName,
+        /// Which attempt.
+        fence: Fence,
+        /// What the next dispatch must know.
+        memo: Outputs,
+    },
     /// The run is paused, and this attempt was not begun.
     Shelved {
         /// The job.
@@ -222,6 +242,15 @@ impl Run {
             }
             RunEvent::Skipped { job, fence } => self.skip(job, *fence, now),
             RunEvent::FannedOut { job, fence, fan } => self.fan_out(job, *fence, *fan, now),
+            RunEvent::Split { job, fence, fan, memo } => {
+                self.attempted(job, *fence)?.memo.clone_from(memo);
+                self.fan_out(job, *fence, Fan { rejoins: true, ..*fan }, now)
+            }
+            RunEvent::Postponed { job, fence, memo } => {
+                self.attempted(job, *fence)?.memo.clone_from(memo);
+                self.paused = true;
+                self.shelve(job, *fence, now)
+            }
             RunEvent::Shelved { job, fence } => self.shelve(job, *fence, now),
             RunEvent::Died { job, fence, failure } => {
                 let job = self.attempted(job, *fence)?;

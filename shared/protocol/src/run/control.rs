@@ -90,6 +90,7 @@ impl Job {
         if failed_only && !self.items.is_empty() {
             self.reopen_items(|item| item.state != JobState::Success);
         } else {
+            self.memo.clear();
             self.wait_again();
         }
     }

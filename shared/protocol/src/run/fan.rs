@@ -1,11 +1,14 @@
 //! Jobs with a matrix: one delivery reads the matrix, and then every item is a job of its own, with its own deliveries, retries and
 //! dead letter. The items stand in the record below their job, so that the compare-and-set that ends the last of them is the one that
 //! ends the job: the join needs no counter that could be counted twice.
+//!
+//! The parts that an attempt has split its work into are items as well. When they have all succeeded the job is not done but dispatched
+//! once more, with what they left in its memo.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Fan, Fence, Job, JobState, NewJob, Outputs, Refusal, Run};
+use super::{Fan, Fence, Job, JobState, NewJob, Outputs, PARTS, Refusal, Run};
 use crate::name::JobName;
 
 impl Run {
@@ -39,6 +42,7 @@ impl Run {
         let Some(parent) = name.parent() else {
             let job = self.job_mut(name)?;
             if job.items.is_empty() {
+                job.memo.clear();
                 job.dispatch_again();
             } else {
                 job.reopen_items(|item| item.state != JobState::Success);
@@ -109,7 +113,17 @@ impl Job {
         });
         if self.state == JobState::Success {
             self.gather_outputs();
+            if self.fan.is_some_and(|fan| fan.rejoins) {
+                self.rejoin();
+            }
         }
+    }
+
+    /// The parts are done: the job waits to be dispatched once more.
+    fn rejoin(&mut self) {
+        let left = std::mem::take(&mut self.outputs);
+        self.memo.insert(PARTS.to_owned(), Value::Object(left));
+        self.wait_again();
     }
 
     /// The gravest of the items' ends.

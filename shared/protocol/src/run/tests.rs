@@ -4,6 +4,7 @@
 mod conditions;
 mod fans;
 mod graphs;
+mod splits;
 mod table;
 
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! The part of `docs/MESSAGES.md` that is for writers of agents: prose from `agents.md`, with what the contract says in place of its names,
 //! and the moves of a record as [`Run::apply`] makes them.
 
-use honk_protocol::dataset::{Location, LocationSpec, Place, S3Place, Side};
+use honk_protocol::dataset::{Location, LocationSpec, Place, S3Place};
 use honk_protocol::name::JobName;
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Effect, Failure, Fan, Fault, Fence, Run, RunEvent};
@@ -46,7 +46,8 @@ fn location(record: &Run) -> Location {
         Place::S3(S3Place { bucket: bucket.into(), prefix: "my-dataset".into(), endpoint: None, region: None })
     };
     let spec = LocationSpec { source: place("old"), target: place("new"), format: Some("parquet".into()) };
-    Location { spec, active: Side::Target, since: record.created_at, run: Some(record.id.clone()) }
+    let week = std::time::Duration::from_hours(7 * 24);
+    Location::registered(spec, record.created_at).cut_over(&record.id, record.created_at, Some(week))
 }
 
 /// Each of an agent's moves, as what it changes in the record.
@@ -64,7 +65,8 @@ fn edges(record: &Run) -> String {
         failure: failure(Reason::ActionFailed, Fault::Error, 1),
         counts: true,
     };
-    let fan = Fan { items: 2, max_parallel: None, fail_fast: true };
+    let memo = json!({ "round": 1 }).as_object().cloned().unwrap_or_default();
+    let fan = Fan { items: 2, max_parallel: None, fail_fast: true, rejoins: false };
     let died =
         RunEvent::Died { job: job.clone(), fence: first, failure: failure(Reason::ActionRejected, Fault::Failure, 1) };
     let paused = record.apply(&RunEvent::Paused, record.updated_at).expect("a running run").0;
@@ -94,6 +96,21 @@ fn edges(record: &Run) -> String {
             "The job's matrix was read. Without items it is skipped.",
             record,
             RunEvent::FannedOut { job: job.clone(), fence: first, fan },
+        ),
+        (
+            "The attempt found its work too large for one agent. Its parts are items, each the same job for another share of the work; when all have succeeded, what they left is put into the memo as `parts`, and the job is dispatched once more.",
+            record,
+            RunEvent::Split {
+                job: job.clone(),
+                fence: first,
+                fan: Fan { fail_fast: false, rejoins: true, ..fan },
+                memo: memo.clone(),
+            },
+        ),
+        (
+            "The attempt has done what it may do before a person says that the run shall go on.",
+            record,
+            RunEvent::Postponed { job: job.clone(), fence: first, memo },
         ),
         (
             "The run is paused, and this delivery was not begun.",

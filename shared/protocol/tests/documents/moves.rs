@@ -111,17 +111,27 @@ fn event(run: &Run, numbers: &mut Numbers, now: Timestamp) -> RunEvent {
     let fence = Fence { generation, attempt };
     let fault = [Fault::Failure, Fault::Timeout, Fault::Error][numbers.below(3)];
     let failure = Failure { reason: Reason::ActionFailed, fault, message: "no".into(), attempt, at: now };
-    match numbers.below(14) {
+    match numbers.below(16) {
         0 | 1 => RunEvent::Started { job, fence, agent: "checks@host:7".into() },
         2 => RunEvent::HandedBack { job, fence },
         3 | 4 => RunEvent::Retrying { job, fence, failure, counts: !numbers.one_in(3) },
         5 => RunEvent::Shelved { job, fence },
+        10 if job.item_number().is_none() => {
+            let items = 1 + u32::try_from(numbers.below(3)).unwrap_or(0);
+            let fan = Fan { items, max_parallel: None, fail_fast: false, rejoins: true };
+            RunEvent::Split { job, fence, fan, memo: outputs(numbers) }
+        }
+        11 if numbers.one_in(4) => RunEvent::Postponed { job, fence, memo: outputs(numbers) },
         6 => RunEvent::Died { job, fence, failure },
         7 => RunEvent::Skipped { job, fence },
         8 | 9 if job.item_number().is_none() => {
             let max_parallel = numbers.one_in(2).then_some(2);
-            let fan =
-                Fan { items: u32::try_from(numbers.below(4)).unwrap_or(0), max_parallel, fail_fast: numbers.one_in(2) };
+            let fan = Fan {
+                items: u32::try_from(numbers.below(4)).unwrap_or(0),
+                max_parallel,
+                fail_fast: numbers.one_in(2),
+                rejoins: false,
+            };
             RunEvent::FannedOut { job, fence, fan }
         }
         _ => RunEvent::Completed { job, fence, outputs: outputs(numbers) },
@@ -178,6 +188,8 @@ pub(crate) fn as_json(event: &RunEvent) -> Value {
         RunEvent::Completed { job, fence, outputs } => attempt("completed", job, fence, json!({ "outputs": outputs })),
         RunEvent::Skipped { job, fence } => attempt("skipped", job, fence, Value::Null),
         RunEvent::FannedOut { job, fence, fan } => attempt("fanned_out", job, fence, json!({ "fan": fan })),
+        RunEvent::Split { job, fence, fan, memo } => attempt("split", job, fence, json!({ "fan": fan, "memo": memo })),
+        RunEvent::Postponed { job, fence, memo } => attempt("postponed", job, fence, json!({ "memo": memo })),
         RunEvent::Shelved { job, fence } => attempt("shelved", job, fence, Value::Null),
         RunEvent::Died { job, fence, failure } => attempt("died", job, fence, json!({ "failure": failure })),
         RunEvent::Promoted => json!({ "type": "promoted" }),

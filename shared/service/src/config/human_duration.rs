@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::fmt::friendly::SpanPrinter;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -24,9 +24,11 @@ pub fn format(duration: Duration) -> String {
     SpanPrinter::new().duration_to_string(&signed)
 }
 
-/// The duration that a text means; `None` for a negative one, a bare number or anything else.
+/// The duration that a text means, a day being 24 hours; `None` for a negative one, a bare number or anything else.
 pub fn parse(text: &str) -> Option<Duration> {
-    text.trim().parse::<SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok())
+    let span: Span = text.trim().parse().ok()?;
+    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(signed).ok()
 }
 
 #[cfg(test)]
@@ -35,8 +37,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        let read = ["30s", "5m", "1h 30m", "250ms", "0s"].map(|text| parse(text).unwrap().as_millis());
-        assert_eq!(read, [30_000, 300_000, 5_400_000, 250, 0]);
+        let read = ["30s", "5m", "1h 30m", "250ms", "0s", "7d"].map(|text| parse(text).unwrap().as_millis());
+        assert_eq!(read, [30_000, 300_000, 5_400_000, 250, 0, 604_800_000]);
         assert!(["", "30", "-5s", "soon", "5 parsecs"].iter().all(|text| parse(text).is_none()));
     }
 

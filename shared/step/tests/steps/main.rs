@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
+mod container;
 mod endings;
 mod limits;
 mod printing;

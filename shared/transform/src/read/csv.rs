@@ -88,12 +88,12 @@ impl Records {
 
     /// What is wrong with the present record as a whole, if anything is.
     fn misfit(&self) -> Option<Misfit> {
-        let (reason, why) = if self.record.len() != self.names.len() {
-            let why = format!("{} fields, where the header has {}", self.record.len(), self.names.len());
-            (Reason::TransformRagged, why)
-        } else {
+        let (reason, why) = if self.record.len() == self.names.len() {
             let field = self.record.iter().position(|field| std::str::from_utf8(field).is_err())?;
             (Reason::TransformEncoding, format!("`{}` is not UTF-8", self.names[field]))
+        } else {
+            let why = format!("{} fields, where the header has {}", self.record.len(), self.names.len());
+            (Reason::TransformRagged, why)
         };
         let fields: Vec<_> = self.record.iter().map(String::from_utf8_lossy).collect();
         Some(Misfit { place: at_line(self.file.key(), self.line), reason, why, row: json!({ "fields": fields }) })

@@ -49,5 +49,5 @@ impl<R: Read> Read for Limited<R> {
 
 /// Whether reading ended for this reason.
 pub fn is_too_long(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<RowTooLong>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<RowTooLong>)
 }

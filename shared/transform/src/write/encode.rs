@@ -143,7 +143,7 @@ impl Encoder {
     /// A file of this form, of rows with these columns.
     pub fn new(form: Form, schema: &SchemaRef) -> Result<Self, Fault> {
         let shared = Shared::default();
-        let text = || Text::new(form.compression, shared.clone()).map_err(machine);
+        let text = || Text::new(form.compression, shared.clone()).map_err(|error| machine(&error));
         let writer = match form.format {
             Format::Parquet => {
                 let writer = ArrowWriter::try_new(shared.clone(), schema.clone(), Some(form.parquet()));
@@ -188,10 +188,10 @@ impl Encoder {
         self.write_one(&self.empty.clone())?;
         match self.writer {
             Writer::Parquet(writer) => writer.close().map(drop).map_err(of_parquet)?,
-            Writer::Csv(writer) => writer.into_inner().finish().map_err(machine)?,
+            Writer::Csv(writer) => writer.into_inner().finish().map_err(|error| machine(&error))?,
             Writer::Json(mut writer) => {
                 writer.finish().map_err(of_arrow)?;
-                writer.into_inner().finish().map_err(machine)?;
+                writer.into_inner().finish().map_err(|error| machine(&error))?;
             }
         }
         Ok(self.shared.take())
@@ -206,6 +206,6 @@ fn of_parquet(error: ParquetError) -> Fault {
     Fault::of_engine(datafusion::error::DataFusionError::External(Box::new(error)))
 }
 
-fn machine(error: std::io::Error) -> Fault {
-    Fault::of_machine("writing a file in memory", &error)
+fn machine(error: &std::io::Error) -> Fault {
+    Fault::of_machine("writing a file in memory", error)
 }

@@ -1,6 +1,7 @@
 //! The names of what a transformation writes: the same for the same rows, and recognisable, so that what an earlier attempt left behind can
 //! be told from what is somebody else's.
 
+use honk_protocol::transform::Expect;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// The folder of rows whose partition column has no value, as Hive calls it.
@@ -48,14 +49,11 @@ fn encoded(text: &str) -> String {
 
 /// The object with the rows of `end` that were put aside.
 pub fn aside(end: &str) -> String {
-    format!("{end}.jsonl")
+    format!("{end}{}", Expect::LINES)
 }
 
-/// Whether an object below the target is of a transformation, by its key below the target. `quarantine` is its folder there, if it is there.
-pub fn is_ours(relative: &str, quarantine: Option<&str>) -> bool {
-    if let Some(inside) = quarantine.and_then(|folder| relative.strip_prefix(folder)?.strip_prefix('/')) {
-        return inside == aside("source") || inside == aside("result");
-    }
+/// Whether an object below the target is a file of a transformation, by its key below the target.
+pub fn is_ours(relative: &str) -> bool {
     let (folders, name) = relative.rsplit_once('/').map_or(("", relative), |(folders, name)| (folders, name));
     let partitioned = folders.is_empty() || folders.split('/').all(|folder| folder.contains('='));
     partitioned && is_part(name)
@@ -77,11 +75,11 @@ mod tests {
 
     #[test]
     fn only_what_a_transformation_writes_is_its_own() {
-        for own in ["part-00000.parquet", "a=1/b=x%2Fy/part-123456.csv.gz", "_q/source.jsonl"] {
-            assert!(is_ours(own, Some("_q")), "{own}");
+        for own in ["part-00000.parquet", "a=1/b=x%2Fy/part-123456.csv.gz"] {
+            assert!(is_ours(own), "{own}");
         }
-        for other in ["part-1.parquet", "data/part-00000.parquet", "part-00000.txt", "_q/other.jsonl", "README"] {
-            assert!(!is_ours(other, Some("_q")), "{other}");
+        for other in ["part-1.parquet", "data/part-00000.parquet", "part-00000.txt", "README"] {
+            assert!(!is_ours(other), "{other}");
         }
     }
 
@@ -93,7 +91,7 @@ mod tests {
             let folder = folder([("c/ol", Some(value))]);
             assert_eq!(folder.matches('/').count(), 1, "{folder:?}");
             let number = random.u64(0..10_000_000);
-            assert!(is_ours(&format!("{folder}{}", part(number, "json.zst")), None), "{folder:?}");
+            assert!(is_ours(&format!("{folder}{}", part(number, "json.zst"))), "{folder:?}");
         }
     }
 }

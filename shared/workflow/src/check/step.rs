@@ -68,7 +68,17 @@ fn inputs(with: &Entry, report: &mut Report) -> BTreeMap<String, Value> {
     entries.iter().map(|entry| (entry.key.text.clone(), json(&entry.value, report))).collect()
 }
 
-/// An action is `OWNER/NAME`; Honk's own bear the names of the built-in pools, whose agents bring them.
+/// Honk's own actions, by their names without `honk/`, and the pool whose agents bring each.
+const OWN_ACTIONS: [(&str, &str); 6] = [
+    ("validate", "validate"),
+    ("plan", "migrate"),
+    ("migrate", "migrate"),
+    ("rollback", "migrate"),
+    ("retire", "migrate"),
+    ("notify", "notify"),
+];
+
+/// An action is `OWNER/NAME`; Honk's own are known, and whose agents bring them.
 fn check_action(action: &str, pos: Pos, pool: &PoolName, report: &mut Report) {
     let Some((owner, name)) = StepAction::split_name(action) else {
         let message = format!("{} is no action", quote(action));
@@ -79,8 +89,8 @@ fn check_action(action: &str, pos: Pos, pool: &PoolName, report: &mut Report) {
     if owner != "honk" {
         return;
     }
-    let own = || PoolName::BUILT_IN.into_iter().filter(|name| *name != PoolName::DEFAULT);
-    if !own().any(|known| known == name) {
+    let own = || OWN_ACTIONS.into_iter().map(|(name, _)| name);
+    let Some((_, brings)) = OWN_ACTIONS.into_iter().find(|(known, _)| *known == name) else {
         let known: Vec<String> = own().map(|name| format!("honk/{name}")).collect();
         let help = match report.similar(name, own()) {
             Some(similar) => format!("did you mean `honk/{similar}`?"),
@@ -88,9 +98,11 @@ fn check_action(action: &str, pos: Pos, pool: &PoolName, report: &mut Report) {
         };
         let message = format!("Honk itself has no action {}", quote(action));
         report.push(Diagnostic::warning("action-unknown", pos, message).with_help(help));
-    } else if PoolName::built_in(pool.as_str()).is_some_and(|pool| pool.as_str() != name) {
+        return;
+    };
+    if PoolName::built_in(pool.as_str()).is_some_and(|pool| pool.as_str() != brings) {
         let message = format!("the agents of the pool `{pool}` do not bring {}", quote(action));
-        let help = format!("add `runs-on: {name}` to the job");
+        let help = format!("add `runs-on: {brings}` to the job");
         report.push(Diagnostic::warning("action-elsewhere", pos, message).with_help(help));
     }
 }

@@ -37,7 +37,7 @@ pub const CODES: &[Code] = &[
         Warning,
         "action-unknown",
         "Honk itself has no action of this name.",
-        "Use one of `honk/validate`, `honk/migrate` and `honk/notify`.",
+        "Use one of `honk/validate`, `honk/plan`, `honk/migrate`, `honk/rollback`, `honk/retire` and `honk/notify`.",
     ),
     code(Error, "alias-recursive", "A YAML alias stands inside of what it repeats.", "Write the value out."),
     code(

@@ -156,7 +156,7 @@ fn actions() {
     ");
     insta::assert_snapshot!(step("uses: honk/teleport"), @"
         w.yml:6:15: warning[action-unknown]: Honk itself has no action `honk/teleport`
-          help: Honk's actions are `honk/validate`, `honk/migrate` and `honk/notify`
+          help: Honk's actions are `honk/validate`, `honk/plan`, `honk/migrate`, `honk/rollback`, `honk/retire` and `honk/notify`
     ");
     insta::assert_snapshot!(step("uses: honk/migrate"), @"
         w.yml:6:15: warning[action-elsewhere]: the agents of the pool `default` do not bring `honk/migrate`

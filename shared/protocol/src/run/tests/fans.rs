@@ -42,7 +42,7 @@ fn state(run: &Run, job: &str) -> JobState {
 }
 
 fn all_at_once(items: u32) -> Fan {
-    Fan { items, max_parallel: None, fail_fast: true }
+    Fan { items, max_parallel: None, fail_fast: true, rejoins: false }
 }
 
 proptest! {
@@ -50,7 +50,7 @@ proptest! {
     fn the_last_item_ends_the_job_and_no_item_is_dispatched_twice(
         items in 1u32..40, limit in prop::option::of(1u32..6), order in prop::collection::vec(any::<Index>(), 40),
     ) {
-        let (mut run, effects) = fanned(Fan { items, max_parallel: limit, fail_fast: true });
+        let (mut run, effects) = fanned(Fan { items, max_parallel: limit, fail_fast: true, rejoins: false });
         let mut due = jobs_of(&effects);
         let mut seen: BTreeSet<String> = due.iter().cloned().collect();
         for pick in order.iter().take(items as usize) {

@@ -86,7 +86,7 @@ fn record(run_state: RunState, state: JobState) -> Run {
     }
     run.jobs[1].tolerated = state == J::Failed && run_state == RunState::Success;
     if state == J::Fanned {
-        run.jobs[1].fan = Some(Fan { items: 2, max_parallel: None, fail_fast: true });
+        run.jobs[1].fan = Some(Fan { items: 2, max_parallel: None, fail_fast: true, rejoins: false });
         run.jobs[1].items = vec![run.jobs[0].clone(), run.jobs[0].clone()];
         for (number, item) in (0..).zip(&mut run.jobs[1].items) {
             (item.name, item.state) = (name("a").item(number), J::Ready);
@@ -146,7 +146,16 @@ fn attempt_event(word: &str, fence: Fence) -> RunEvent {
         "retrying" => RunEvent::Retrying { job, fence, failure: failure(Fault::Error), counts: true },
         "completed" => RunEvent::Completed { job, fence, outputs: Outputs::new() },
         "skipped" => RunEvent::Skipped { job, fence },
-        "fanned" => RunEvent::FannedOut { job, fence, fan: Fan { items: 2, max_parallel: Some(1), fail_fast: true } },
+        "fanned" => RunEvent::FannedOut {
+            job,
+            fence,
+            fan: Fan { items: 2, max_parallel: Some(1), fail_fast: true, rejoins: false },
+        },
+        "split" => {
+            let fan = Fan { items: 2, max_parallel: None, fail_fast: false, rejoins: true };
+            RunEvent::Split { job, fence, fan, memo: Outputs::new() }
+        }
+        "postponed" => RunEvent::Postponed { job, fence, memo: Outputs::new() },
         "shelved" => RunEvent::Shelved { job, fence },
         "died" => RunEvent::Died { job, fence, failure: failure(Fault::Timeout) },
         other => panic!("no event {other}"),
@@ -190,8 +199,8 @@ fn reachable() -> impl Iterator<Item = (RunState, JobState)> {
     pairs.filter(|(run, job)| is_reachable(*run, *job))
 }
 
-const ATTEMPT_EVENTS: [&str; 8] =
-    ["started", "returned", "retrying", "completed", "skipped", "fanned", "shelved", "died"];
+const ATTEMPT_EVENTS: [&str; 10] =
+    ["started", "returned", "retrying", "completed", "skipped", "fanned", "split", "postponed", "shelved", "died"];
 
 #[test]
 fn events_of_attempts_move_a_record_along_the_edges_of_the_table_alone() {
