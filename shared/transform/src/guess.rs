@@ -75,7 +75,9 @@ mod tests {
 
     fn guess(texts: &[&str]) -> DataType {
         let mut guess = Guess::default();
-        texts.iter().for_each(|text| guess.see(text));
+        for text in texts {
+            guess.see(text);
+        }
         guess.kind()
     }
 

@@ -197,7 +197,7 @@ fn wider(one: &DataType, other: &DataType, text: bool) -> Option<DataType> {
             Some(Float64)
         }
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => Some(LargeUtf8),
-        (Int64, Float64) | (Float64, Int64) if text => Some(Float64),
+        (Int64, Float64) | (Float64, Int64) => text.then_some(Float64),
         (Date32, kind @ Timestamp(..)) | (kind @ Timestamp(..), Date32) => Some(kind.clone()),
         (one, other) => {
             let ranks = rank(one).or_else(|| unsigned(one)).zip(rank(other).or_else(|| unsigned(other)));
