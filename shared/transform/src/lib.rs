@@ -3,7 +3,7 @@
 //!
 //! It runs as a program of its own, which the migrate agent starts (`docs/decisions/transform.md`). The order of the modules is the order of
 //! the data: [`input`] finds the objects, [`schema`] makes them one table, [`read`] turns each into rows, [`source`] is the rows as a table,
-//! [`session`] the query over it, [`audit`] what rows pass at both ends, [`mod@write`] the target's files. [`transform`] puts them together.
+//! [`session`] the query over it, [`audit`] what rows pass at both ends, [`mod@write`] the target's files. [`mod@transform`] puts them together.
 
 pub mod audit;
 pub mod contract;
