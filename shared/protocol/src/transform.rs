@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dataset::Place;
+use crate::evidence::EvidenceSide;
 use crate::reason::Reason;
 
 /// `transform:` of `honk/migrate`: how the dataset is to look at its target.
@@ -300,6 +301,8 @@ pub struct TransformResult {
     /// What it was and what it came to.
     #[serde(flatten)]
     pub evidence: TransformEvidence,
+    /// The source as it was listed, and so as it was read: each object was asked for in the version that the listing had.
+    pub source: EvidenceSide,
     /// Every object that was written below the target, rows that were put aside included.
     pub files: Vec<FileEvidence>,
     /// Objects of an earlier attempt that were removed.
@@ -340,9 +343,21 @@ pub struct RowsEvidence {
     pub more_columns: u64,
 }
 
-impl RowsEvidence {
-    /// Leaves out the columns that do not fit into `bytes` of JSON, and counts them.
+impl TransformEvidence {
+    /// Leaves out what does not fit into about `bytes` of JSON: the end of the query, and columns, which are counted.
     pub fn fit(&mut self, bytes: usize) {
+        let share = bytes / 3;
+        if self.sql.len() > share {
+            self.sql.truncate(self.sql.floor_char_boundary(share));
+            self.sql.push_str(" …");
+        }
+        self.before.fit(share);
+        self.after.fit(share);
+    }
+}
+
+impl RowsEvidence {
+    fn fit(&mut self, bytes: usize) {
         // What the names of the fields and the figures come to.
         const FIGURES: usize = 160;
         let mut room = bytes;
@@ -437,11 +452,15 @@ mod tests {
     #[test]
     fn columns_that_do_not_fit_into_a_record_are_counted() {
         let column = |number: usize| ColumnEvidence { name: format!("c{number}"), ..ColumnEvidence::default() };
-        let mut rows = RowsEvidence { rows: 1, columns: (0..1_000).map(column).collect(), more_columns: 0 };
-        rows.fit(10_000);
-        assert!((10..100).contains(&rows.columns.len()), "{}", rows.columns.len());
-        assert_eq!(rows.columns.len() as u64 + rows.more_columns, 1_000);
-        assert!(serde_json::to_vec(&rows).unwrap().len() < 10_000);
+        let rows = RowsEvidence { rows: 1, columns: (0..1_000).map(column).collect(), more_columns: 0 };
+        let sql = format!("SELECT {}", "é, ".repeat(9_000));
+        let mut all = TransformEvidence { sql, before: rows.clone(), after: rows, ..TransformEvidence::default() };
+        all.fit(30_000);
+        for rows in [&all.before, &all.after] {
+            assert!((10..100).contains(&rows.columns.len()), "{}", rows.columns.len());
+            assert_eq!(rows.columns.len() as u64 + rows.more_columns, 1_000);
+        }
+        assert!(all.sql.ends_with(" …") && serde_json::to_vec(&all).unwrap().len() < 30_500);
     }
 
     #[test]

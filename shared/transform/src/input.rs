@@ -12,6 +12,7 @@ use futures_util::TryStreamExt as _;
 use honk_protocol::dataset::Side;
 use honk_protocol::reason::Reason;
 use honk_protocol::transform::{Format, InputSpec};
+use honk_storage::listing::{Survey, Surveyor};
 use honk_storage::{ObjectInfo, Store};
 use tokio::runtime::Handle;
 
@@ -92,13 +93,18 @@ impl InputFile {
     }
 }
 
-/// Everything below `prefix` that has rows, in the order of the keys.
-pub async fn list(store: &Store, prefix: &str, spec: &InputSpec) -> Result<Vec<InputFile>, Fault> {
+/// Everything below `prefix` that has rows, in the order of the keys, and what the whole listing comes to.
+pub async fn list(store: &Store, prefix: &str, spec: &InputSpec) -> Result<(Vec<InputFile>, Survey), Fault> {
     let read = Arc::new(AtomicU64::new(0));
-    let mut files = Vec::new();
+    let (mut files, mut surveyor) = (Vec::new(), Surveyor::default());
     let mut pages = Box::pin(store.list(prefix, PAGE));
     while let Some(page) = pages.try_next().await.map_err(|error| Fault::of_store(&error, Side::Source))? {
-        for info in page.into_iter().filter(|info| has_rows(info, prefix)) {
+        for info in page {
+            let relative = info.key.strip_prefix(prefix).unwrap_or(&info.key);
+            surveyor.add(relative, info.size, &info.etag);
+            if !has_rows(&info, relative) {
+                continue;
+            }
             let object = SourceObject { store: store.clone(), info: Arc::new(info), read: Arc::clone(&read) };
             files.push(recognised(object, spec).await?);
         }
@@ -107,11 +113,10 @@ pub async fn list(store: &Store, prefix: &str, spec: &InputSpec) -> Result<Vec<I
         let message = format!("there is no object with rows below `{prefix}` of `{}`", store.bucket());
         return Err(Fault::new(Reason::SourceEmpty, message));
     }
-    Ok(files)
+    Ok((files, surveyor.finish()))
 }
 
-fn has_rows(info: &ObjectInfo, prefix: &str) -> bool {
-    let relative = info.key.strip_prefix(prefix).unwrap_or(&info.key);
+fn has_rows(info: &ObjectInfo, relative: &str) -> bool {
     let hidden = relative.split('/').any(|part| part.starts_with(['_', '.']));
     if hidden && info.size > 0 {
         tracing::info!(key = info.key, "not read, because its name begins with `_` or `.`");

@@ -15,11 +15,13 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use futures_util::TryStreamExt as _;
 use honk_protocol::dataset::Side;
+use honk_protocol::evidence::EvidenceSide;
 use honk_protocol::reason::Reason;
 use honk_protocol::transform::{
     Compression, Expect, FileEvidence, Format, InputSpec, TransformEvidence, TransformProgress, TransformRequest,
     TransformResult, TransformSpec,
 };
+use honk_storage::listing::Survey;
 use honk_storage::{StorageConfig, StorageSettings, Stores};
 
 use crate::audit::Audit;
@@ -76,6 +78,7 @@ pub async fn transform(request: TransformRequest, watch: &Watch) -> Result<Trans
 /// Everything that is known before a row is read.
 struct Plan {
     files: Arc<Vec<InputFile>>,
+    listed: EvidenceSide,
     input: InputSpec,
     spec: TransformSpec,
     expect: Expect,
@@ -106,7 +109,8 @@ impl Plan {
         let target = Target::open(&stores, &target, &expect, kept).await?;
         target.is_free().await?;
         let input = spec.input.clone();
-        let files = Arc::new(input::list(&store, &place.prefix(), &input).await?);
+        let (files, Survey { objects, bytes, digest }) = input::list(&store, &place.prefix(), &input).await?;
+        let (files, listed) = (Arc::new(files), EvidenceSide { place: source, objects, bytes, digest });
         let table = schema::table(&files, &input, &text_types(&spec, &files).await?).await?;
         let sql = sql::query(&spec, &table.schema)?;
         let runtime = session::runtime(memory_bytes, spill.as_deref())?;
@@ -117,7 +121,7 @@ impl Plan {
         let schema = written_schema(frame.schema().as_arrow(), &expect)?;
         let after = Checker::new(RESULT, &expect, &schema, &session::types(&expect.types).await?)?;
         has_partitions(&spec, &schema)?;
-        Ok(Self { files, input, spec, expect, table, before, after, schema, sql, target, runtime })
+        Ok(Self { files, listed, input, spec, expect, table, before, after, schema, sql, target, runtime })
     }
 
     fn tolerant(&self) -> bool {
@@ -244,7 +248,7 @@ impl Plan {
             rejected,
             quarantine: (rejected > 0).then(|| self.target.quarantine()),
         };
-        Ok(TransformResult { evidence, files, removed })
+        Ok(TransformResult { evidence, source: self.listed.clone(), files, removed })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than it has")]

@@ -70,6 +70,24 @@ async fn a_source_that_changes_is_transformed_again_also_when_it_changes_while_w
 }
 
 #[tokio::test]
+async fn an_object_that_was_there_only_while_the_source_was_read_is_not_at_the_target() {
+    let (harness, dataset, gate, _services) = gated("{transform: {format: csv}}").await;
+    gate.shut();
+    let run = harness.migrate(&dataset).await;
+    // The agent has looked at the source, and the program has not.
+    gate.begun(1).await;
+    put(&harness, SOURCE_BUCKET, "rows/2.csv", "n\n2\n").await;
+    gate.unshut();
+    gate.done(1).await;
+    harness.store(SOURCE_BUCKET).await.delete("rows/2.csv").await.unwrap();
+    gate.stay_open();
+    let record = harness.succeed(std::slice::from_ref(&run), PATIENCE).await.remove(0);
+    assert_eq!(text(&harness, &dataset, "part-00000.csv").await, "n\n1\n");
+    assert_eq!((kinds(&record), gate.turns()), (vec![RoundKind::Copy; 2], 2));
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn a_source_that_does_not_come_to_rest_is_given_up_after_so_many_rounds() {
     let with = "{transform: {format: csv}, cut_over: {rounds: 2}}\n    retry_count: 0";
     let (harness, dataset, gate, _services) = gated(with).await;
@@ -127,7 +145,8 @@ async fn what_a_failed_migration_wrote_is_not_in_the_way_of_the_next() {
     put(&harness, SOURCE_BUCKET, "rows/2.csv", "n\n2\n").await;
     let run = harness.migrate(&dataset).await;
     harness.succeed(std::slice::from_ref(&run), PATIENCE).await;
-    assert_eq!(fetch(&harness, &dataset, folder.path()).await, ["part-00000.csv", "part-00001.csv"]);
+    let keys = ["_quarantine/result.jsonl", "part-00000.csv", "part-00001.csv"];
+    assert_eq!(fetch(&harness, &dataset, folder.path()).await, keys, "and what it put aside is not removed");
     harness.finish_with(&[Reason::TransformRejected]).await;
 }
 

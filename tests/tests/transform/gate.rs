@@ -17,7 +17,8 @@ impl Gate {
         let folder = TempDir::new().unwrap();
         let gate = Self { folder };
         let script = format!(
-            "#!/bin/sh\ncd '{}'\nn=1\nwhile ! mkdir \"begun-$n\" 2>/dev/null; do n=$((n+1)); done\n'{}'\nstatus=$?\n\
+            "#!/bin/sh\ncd '{}'\nn=1\nwhile ! mkdir \"begun-$n\" 2>/dev/null; do n=$((n+1)); done\n\
+             while [ -e shut ]; do sleep 0.02; done\n'{}'\nstatus=$?\n\
              touch \"done-$n\"\nwhile [ ! -e \"open-$n\" ] && [ ! -e open ]; do sleep 0.02; done\nexit $status\n",
             gate.folder.path().display(),
             program.display()
@@ -32,11 +33,30 @@ impl Gate {
         self.folder.path().join("gate.sh")
     }
 
+    /// Keeps the program from beginning its work, until it is let go by [`Gate::unshut`].
+    pub(crate) fn shut(&self) {
+        std::fs::write(self.folder.path().join("shut"), "").unwrap();
+    }
+
+    /// Lets it begin.
+    pub(crate) fn unshut(&self) {
+        std::fs::remove_file(self.folder.path().join("shut")).unwrap();
+    }
+
+    /// Waits until the agent has started it for the `turn`th time.
+    pub(crate) async fn begun(&self, turn: u32) {
+        self.appears(&format!("begun-{turn}")).await;
+    }
+
     /// Waits until the program has done its work for the `turn`th time; it goes on when the gate is opened.
     pub(crate) async fn done(&self, turn: u32) {
-        let file = self.folder.path().join(format!("done-{turn}"));
+        self.appears(&format!("done-{turn}")).await;
+    }
+
+    async fn appears(&self, name: &str) {
+        let file = self.folder.path().join(name);
         let look = || async { if file.exists() { Ok(()) } else { Err("not yet".to_owned()) } };
-        eventually(&format!("the program's turn {turn}"), PATIENCE, look).await;
+        eventually(name, PATIENCE, look).await;
     }
 
     /// Opens it for one turn.

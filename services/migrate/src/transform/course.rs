@@ -16,14 +16,14 @@ use honk_protocol::settle::Failed;
 use honk_protocol::transform::{TransformEvidence, TransformResult};
 use serde::{Deserialize, Serialize};
 
-use super::look::{Looked, Prints, Written, in_the_way};
+use super::look::{Looked, Prints, Written, conflict};
 use crate::book::Entry;
 use crate::copy::{Existing, Kept};
 use crate::cut_over::Mover;
 use crate::migration::{Migration, millis};
 
-/// Bytes that the columns of one end may take in a run's record, which has to carry them.
-const COLUMNS: usize = 64 << 10;
+/// Bytes that the evidence of the rows may take in a run's record, which has to carry it.
+const EVIDENCE: usize = 96 << 10;
 
 /// What was transformed, and what came of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,9 +81,9 @@ impl Course {
         } else {
             let expect = migration.with.expect.clone().unwrap_or_default();
             let target = look(migration, &spec, Side::Target);
-            let kept = migration.heed(target.foreign(&expect)).await?;
-            if kept.len() > 0 && migration.with.existing == Existing::Fail {
-                return Err(in_the_way(&kept, &spec.target));
+            let (kept, in_the_way) = migration.heed(target.foreign(&expect)).await?;
+            if in_the_way.count > 0 && migration.with.existing == Existing::Fail {
+                return Err(conflict(&in_the_way, &spec.target));
             }
             (book.begin(job, &kept).await?, kept)
         };
@@ -95,13 +95,20 @@ impl Course {
         loop {
             let source = migration.heed(look(migration, &self.spec, Side::Source).survey()).await?;
             self.see(migration, &source);
-            if self.is_done(migration, &source).await? {
+            if migration.heed(self.is_done(migration, &source)).await? {
+                if migration.memo.rounds.is_empty() {
+                    // An earlier attempt has done it.
+                    migration.memo.rounds.extend(self.entry.transformed.as_ref().map(|done| done.round.clone()));
+                }
                 return Ok(());
             }
             if !migration.memo.rounds.is_empty() {
                 migration.may_go_on()?;
             }
-            self.round(migration, source).await?;
+            if source.objects == 0 {
+                return Err(Failed::reject(Reason::SourceEmpty, format!("there is no object at {}", source.place)));
+            }
+            self.round(migration).await?;
         }
     }
 
@@ -113,21 +120,14 @@ impl Course {
     }
 
     /// Whether this source was transformed, and the target is as it was left.
-    async fn is_done(&self, migration: &mut Migration<'_>, source: &EvidenceSide) -> Result<bool, Failed> {
+    async fn is_done(&self, migration: &Migration<'_>, source: &EvidenceSide) -> Result<bool, Failed> {
         let Some(done) = self.entry.transformed.as_ref().filter(|done| done.source == *source) else {
             return Ok(false);
         };
-        let target = migration.heed(look(migration, &self.spec, Side::Target).survey()).await?;
-        if migration.memo.rounds.is_empty() {
-            migration.memo.rounds.push(done.round.clone());
-        }
-        Ok(target.digest == done.all)
+        Ok(look(migration, &self.spec, Side::Target).survey().await?.digest == done.all)
     }
 
-    async fn round(&mut self, migration: &mut Migration<'_>, source: EvidenceSide) -> Result<(), Failed> {
-        if source.objects == 0 {
-            return Err(Failed::reject(Reason::SourceEmpty, format!("there is no object at {}", source.place)));
-        }
+    async fn round(&mut self, migration: &mut Migration<'_>) -> Result<(), Failed> {
         let begin = Instant::now();
         let settings = &migration.action.transform;
         let running = settings.run(migration.job, &self.spec, (&migration.with, &self.kept));
@@ -140,12 +140,11 @@ impl Course {
             }
             result => result?,
         };
-        let TransformResult { mut evidence, files, removed } = result;
+        let TransformResult { mut evidence, source, files, removed } = result;
         let target = look(migration, &self.spec, Side::Target);
         let Written { files: target, all, foreign } = migration.heed(target.verify(&files, &self.kept)).await?;
         tracing::info!(rows = evidence.after.rows, files = files.len(), "transformed and verified");
-        evidence.before.fit(COLUMNS);
-        evidence.after.fit(COLUMNS);
+        evidence.fit(EVIDENCE);
         let sizes: Vec<u64> = files.iter().map(|file| file.bytes).collect();
         let round = Round { removed, ..round(begin, &sizes) };
         migration.memo.rounds.push(round.clone());
@@ -177,16 +176,18 @@ impl Mover for Course {
             migration.heed(draining).await?;
         }
         let left = migration.with.cut_over.max_hold.saturating_sub(begin.elapsed());
-        let looking =
-            async { Ok(tokio::time::timeout(left, look(migration, &self.spec, Side::Source).prints()).await) };
-        let Ok(looked) = migration.heed(looking).await? else { return Ok(None) };
-        let (source, prints) = looked?;
+        let looking = async {
+            let (source, prints) = look(migration, &self.spec, Side::Source).prints().await?;
+            let is_done = self.is_done(migration, &source).await?;
+            Ok((source, prints, is_done))
+        };
+        let looked = migration.heed(async { Ok(tokio::time::timeout(left, looking).await) }).await?;
+        let Ok(looked) = looked else { return Ok(None) };
+        let (source, prints, is_done) = looked?;
         self.prints = prints;
         self.see(migration, &source);
-        if !self.is_done(migration, &source).await? {
-            return Ok(None);
-        }
-        Ok(self.entry.transformed.as_ref().map(|done| Evidence {
+        let done = self.entry.transformed.as_ref().filter(|_| is_done);
+        Ok(done.map(|done| Evidence {
             verify: "written".to_owned(),
             means: EvidenceMeans { etag: done.target.objects, ..EvidenceMeans::default() },
             foreign: done.foreign,
@@ -196,7 +197,7 @@ impl Mover for Course {
     }
 
     async fn go_on(&mut self, migration: &mut Migration<'_>) -> Result<(), Failed> {
-        tracing::warn!("the source has changed: writers go on, and it is transformed again");
+        tracing::warn!("a place has changed, or could not be listed in time: writers go on, and so does the migration");
         migration.memo.rounds.push(Round { kind: RoundKind::Aborted, ..round(Instant::now(), &[]) });
         migration.may_go_on()?;
         self.bring_over(migration).await

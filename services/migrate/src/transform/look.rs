@@ -77,35 +77,35 @@ impl Looked<'_> {
 
     /// What has come since.
     pub(super) async fn since(&self, before: &Prints) -> Result<Late, Failed> {
-        let mut late = Late::default();
+        let mut late = Keys::default();
         self.each(|key, object| {
             if before.0.get(&hash(key)) != Some(&version(object)) {
-                late.objects += 1;
-                if late.first.len() < NAMED_KEYS {
-                    late.first.push(key.to_owned());
-                }
+                count(&mut late, key);
             }
             Ok(())
         })
         .await?;
-        Ok(late)
+        Ok(Late { objects: late.count, first: late.first })
     }
 
-    /// Before the first attempt: what is there is somebody else's. Rows that an earlier migration put aside are nobody's.
-    pub(super) async fn foreign(&self, expect: &Expect) -> Result<Kept, Failed> {
-        let mut names = Vec::new();
-        self.each(|key, _| {
+    /// Before the first attempt: what is there is somebody else's, and what of it is in the way. Rows that an earlier migration put aside are not,
+    /// nor is the object without bytes that some programs make a folder of.
+    pub(super) async fn foreign(&self, expect: &Expect) -> Result<(Kept, Keys), Failed> {
+        let (mut names, mut in_the_way) = (Vec::new(), Keys::default());
+        self.each(|key, object| {
             if names.len() >= MOST_KEPT {
                 let message = format!("more than {MOST_KEPT} objects of others lie at {}", self.place);
                 return Err(Failed::reject(Reason::TargetCrowded, message));
             }
-            if !expect.is_quarantine(key) {
-                names.push(key.to_owned());
+            names.push(key.to_owned());
+            let is_folder = object.size == 0 && object.key.ends_with('/');
+            if !is_folder && !expect.is_quarantine(key) {
+                count(&mut in_the_way, key);
             }
             Ok(())
         })
         .await?;
-        Ok(Kept::new(names))
+        Ok((Kept::new(names), in_the_way))
     }
 
     /// Compares with what was written; the target if all is as it should be.
@@ -147,10 +147,15 @@ fn version(object: &ObjectInfo) -> u64 {
     hash(&format!("{} {}", object.size, object.etag.as_str()))
 }
 
+fn count(keys: &mut Keys, key: &str) {
+    keys.count += 1;
+    if keys.first.len() < NAMED_KEYS {
+        keys.first.push(key.to_owned());
+    }
+}
+
 /// Nothing is written among other people's objects unless somebody has said so.
-pub(super) fn in_the_way(kept: &Kept, place: &Place) -> Failed {
-    let first = kept.names().iter().take(NAMED_KEYS).cloned().collect();
-    let keys = Keys { count: kept.len() as u64, first };
+pub(super) fn conflict(keys: &Keys, place: &Place) -> Failed {
     let message = format!(
         "{} objects lie at {place}, where a transformation would write its files, and were there before: {keys} - move them away, or \
          say `existing: overwrite`: then those with the names of its files are replaced, and all others stay",
