@@ -128,7 +128,7 @@ async fn what_is_wrong_with_the_data_or_the_agent_is_a_dead_letter_and_readers_s
     let harness = harness().await;
     harness.register(&workflow("migrate-dataset", "{transform: {}}")).await;
     let ragged = dataset(&harness, "ragged", &[("a.csv", b"a,b\n1,2\n3\n".to_vec())]).await;
-    let services = [Service::Intake, Service::Validate].map(|service| harness.spawn(service, &[]));
+    let _services = [Service::Intake, Service::Validate].map(|service| harness.spawn(service, &[]));
     let agent = harness.spawn(Service::Migrate, &[]);
     harness.finished(&harness.migrate(&ragged).await).await;
     let letters = harness.dead_letters_when(1).await;
@@ -142,7 +142,6 @@ async fn what_is_wrong_with_the_data_or_the_agent_is_a_dead_letter_and_readers_s
     for dataset in [&ragged, &good] {
         harness.assert_not_migrated(dataset).await;
     }
-    drop(services);
     harness.finish_with(&[Reason::TransformRagged, Reason::TransformMissing]).await;
 }
 

@@ -266,7 +266,7 @@ pub enum TransformReply {
     /// How far it is.
     Progress(TransformProgress),
     /// It is done.
-    Result(TransformResult),
+    Result(Box<TransformResult>),
     /// It could not be done.
     Failure(TransformFailure),
 }

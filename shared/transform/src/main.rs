@@ -51,7 +51,7 @@ async fn work(request: TransformRequest) -> TransformReply {
     let mut working = Box::pin(transform(request, &watch));
     loop {
         tokio::select! {
-            done = &mut working => return done.map_or_else(failure, TransformReply::Result),
+            done = &mut working => return done.map_or_else(failure, |done| TransformReply::Result(Box::new(done))),
             () = &mut untied => return failure(Fault { again: true, ..Fault::new(Reason::AgentLost, "the agent is gone") }),
             _tick = period.tick() => drop(said(&TransformReply::Progress(watch.progress()))),
         }

@@ -192,13 +192,14 @@ fn wider(one: &DataType, other: &DataType, text: bool) -> Option<DataType> {
         |kind: &DataType| [UInt8, UInt16, UInt32].iter().position(|other| other == kind).map(|rank| rank + 1);
     match (one, other) {
         (one, other) if one == other => Some(one.clone()),
-        (Null, kind) | (kind, Null) => Some(kind.clone()),
+        (Null, kind) | (kind, Null) | (Date32, kind @ Timestamp(..)) | (kind @ Timestamp(..), Date32) => {
+            Some(kind.clone())
+        }
         (Float32 | Float64, Float32 | Float64) | (Float64, Int8 | Int16 | Int32) | (Int8 | Int16 | Int32, Float64) => {
             Some(Float64)
         }
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => Some(LargeUtf8),
         (Int64, Float64) | (Float64, Int64) => text.then_some(Float64),
-        (Date32, kind @ Timestamp(..)) | (kind @ Timestamp(..), Date32) => Some(kind.clone()),
         (one, other) => {
             let ranks = rank(one).or_else(|| unsigned(one)).zip(rank(other).or_else(|| unsigned(other)));
             let whole = ranks.and_then(|(one, other)| [Int8, Int16, Int32, Int64].get(one.max(other)).cloned());

@@ -12,7 +12,7 @@ pub fn query(spec: &TransformSpec, schema: &SchemaRef) -> Result<String, Fault> 
         return Err(Fault::new(Reason::InputInvalid, problem));
     }
     if let Some(sql) = &spec.sql {
-        return Ok(sql.trim().trim_end_matches(';').to_owned());
+        return Ok(sql.trim_end_matches(|end: char| end == ';' || end.is_whitespace()).trim_start().to_owned());
     }
     let named = [
         ("`rename`", spec.rename.keys().collect::<Vec<_>>()),

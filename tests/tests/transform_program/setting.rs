@@ -69,7 +69,7 @@ impl Setting {
         let text = String::from_utf8(output.stdout).unwrap();
         let last = text.lines().last().unwrap_or_else(|| panic!("it said nothing and ended with {}", output.status));
         match serde_json::from_str(last).unwrap() {
-            TransformReply::Result(result) if output.status.success() => Ok(result),
+            TransformReply::Result(result) if output.status.success() => Ok(*result),
             TransformReply::Failure(failure) if !output.status.success() => Err(failure),
             other => panic!("{other:?} with {}", output.status),
         }

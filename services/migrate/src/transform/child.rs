@@ -37,7 +37,7 @@ pub(super) async fn run(
     let status = child.wait().await.map_err(|error| crashed(&error.to_string()))?;
     drop(input);
     match last.map_err(|error| crashed(&error.to_string()))? {
-        Some(TransformReply::Result(result)) if status.success() => Ok(result),
+        Some(TransformReply::Result(result)) if status.success() => Ok(*result),
         Some(TransformReply::Failure(failure)) => Err(failed(failure)),
         _ => Err(crashed(&ended(status, &words))),
     }
