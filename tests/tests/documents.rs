@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The documents that name paths of this repository; every page of decisions is one too.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/LINT.md",
     "docs/MESSAGES.md",
     "docs/STORES.md",
+    "docs/TRANSFORM.md",
     "docs/VALIDATE.md",
     "docs/MIGRATE.md",
     "docs/WORKFLOWS.md",

@@ -1,4 +1,4 @@
-//! `honk/migrate`: copies, verifies, and only then makes the target the dataset's active place, by compare-and-set on the location
+//! `honk/migrate`: copies or transforms, verifies, and only then makes the target the dataset's active place, by compare-and-set on the location
 //! it read before the first byte. The source is only read. Done again at any point, it goes on from what is at the target.
 
 use std::convert::Infallible;
@@ -22,6 +22,7 @@ use crate::copy::{Budget, CopySettings, Progress};
 use crate::cut_over::outputs;
 use crate::metrics::MigrateMetrics;
 use crate::migration::{Migration, object};
+use crate::transform::TransformSettings;
 use crate::with::With;
 
 /// How often the counters that others watch are brought up to date.
@@ -42,6 +43,8 @@ pub struct Migrate {
     pub budget: Budget,
     /// What is counted.
     pub metrics: MigrateMetrics,
+    /// How datasets are transformed.
+    pub transform: TransformSettings,
     /// Dates holds and proofs.
     pub clock: Clock,
 }
@@ -78,6 +81,9 @@ impl Action for Migrate {
         let progress = Progress::default();
         expect(job, &progress);
         let mut migration = Migration::new(self, job, with, &read, &progress);
+        if migration.with.transform.is_some() {
+            return migration.transform(&read).await;
+        }
         let worked = tokio::select! {
             worked = share(&mut migration, &read) => worked,
             never = keep_showing(&progress, job) => match never {},
@@ -107,6 +113,7 @@ impl Migrate {
             budget: Budget::new(settings.buffer_bytes),
             settings,
             metrics: MigrateMetrics::default(),
+            transform: TransformSettings::default(),
             clock,
         }
     }

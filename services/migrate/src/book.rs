@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::copy::journal::{BucketJournal, Journal};
 use crate::copy::{Chunk, Kept, Proofs};
+use crate::transform::Transformed;
 
 /// The book of all migrations. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -29,6 +30,9 @@ pub struct Book {
 pub(crate) struct Entry {
     /// How many names at the target are not the migration's; if there are any, they are on a page of their own.
     pub(crate) kept: u64,
+    /// What was transformed last, so that it is not done again while nothing has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) transformed: Option<Transformed>,
     /// What was proved, written before readers are sent to the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proved: Option<Proved>,
@@ -64,7 +68,7 @@ impl Book {
 
     /// Writes down that it has begun. Before this, nothing was copied; after it, what is at the target beside `kept` is its own.
     pub(crate) async fn begin(&self, job: &JobContext, kept: &Kept) -> Result<Entry, Failed> {
-        let entry = Entry { kept: kept.len() as u64, proved: None };
+        let entry = Entry { kept: kept.len() as u64, ..Entry::default() };
         if entry.kept > 0 {
             self.write_page(&page("kept", job), &write(kept)?).await?;
         }
@@ -74,7 +78,12 @@ impl Book {
 
     /// Writes down what was proved.
     pub(crate) async fn prove(&self, job: &JobContext, entry: &Entry, proved: &Proved) -> Result<(), Failed> {
-        self.put(job, &Entry { kept: entry.kept, proved: Some(proved.clone()) }).await
+        self.put(job, &Entry { proved: Some(proved.clone()), ..entry.clone() }).await
+    }
+
+    /// Writes down what was transformed.
+    pub(crate) async fn transformed(&self, job: &JobContext, entry: &Entry) -> Result<(), Failed> {
+        self.put(job, entry).await
     }
 
     /// Writes a plan down for the parts of the split that this attempt ends with, and returns its name.

@@ -1,9 +1,12 @@
 //! The settings of `honk-migrate`.
 
+use std::path::PathBuf;
+
 use honk_storage::StorageSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::copy::CopySettings;
+use crate::transform::TransformSettings;
 
 /// All sections of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,12 @@ pub struct MigrateSection {
     pub part_size: u64,
     /// Bytes of a part of a server-side copy, where the source's own parts do not decide.
     pub copy_part_size: u64,
+    /// The program `honk-transform`; left out: beside the agent's own, else on `PATH`.
+    pub transform_program: Option<PathBuf>,
+    /// Bytes that the query of one transformation may hold in memory; what needs more goes to disk.
+    pub transform_memory: u64,
+    /// The folder for that; left out: the system's own for temporary files.
+    pub transform_spill: Option<String>,
 }
 
 impl Default for MigrateSection {
@@ -47,6 +56,9 @@ impl Default for MigrateSection {
             multipart_threshold: copy.multipart_threshold,
             part_size: copy.part_size,
             copy_part_size: copy.copy_part_size,
+            transform_program: None,
+            transform_memory: 512 << 20,
+            transform_spill: None,
         }
     }
 }
@@ -62,6 +74,16 @@ impl MigrateSection {
             part_size: self.part_size,
             copy_part_size: self.copy_part_size,
             ..CopySettings::default()
+        }
+    }
+
+    /// How datasets are transformed, over these stores.
+    pub fn transform_settings(&self, storage: &StorageSettings) -> TransformSettings {
+        TransformSettings {
+            program: self.transform_program.clone(),
+            memory_bytes: self.transform_memory,
+            spill: self.transform_spill.clone(),
+            storage: storage.clone(),
         }
     }
 }

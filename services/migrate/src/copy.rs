@@ -45,7 +45,7 @@ pub use tally::{Keys, NAMED_KEYS, Tally, Work};
 
 pub(crate) use engine::Engine;
 use journal::Journal;
-pub(crate) use kept::Kept;
+pub(crate) use kept::{Kept, MOST_KEPT};
 pub(crate) use marks::Marks;
 use pass::Pass;
 pub(crate) use proofs::Proofs;

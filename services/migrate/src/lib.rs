@@ -1,7 +1,7 @@
-//! Moves the bytes: copy, verify, cut over.
+//! Moves the bytes: copy or transform, verify, cut over.
 //!
 //! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it: `migration` is its
-//! course, `cut_over` its end, [`book`] its memory. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
+//! course, `cut_over` its end, [`book`] its memory; [`transform`] takes the engine's place where the dataset is to change its form. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
 
 pub mod action;
 pub mod book;
@@ -17,6 +17,7 @@ pub mod rollback;
 pub mod share;
 mod sides;
 mod told;
+pub mod transform;
 pub mod with;
 
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
     let settings = context.config.migrate.copy_settings();
     let migrate = Migrate {
         metrics: MigrateMetrics::register(&context.metrics),
+        transform: context.config.migrate.transform_settings(&context.config.storage),
         ..Migrate::new(&bus, stores, settings, context.clock.clone())
     };
     let after = After { bus: bus.clone(), clock: context.clock.clone() };

@@ -10,7 +10,7 @@
 //! Nothing here needs to be remembered by the process: what has been done is at the target, and what cannot be seen there is in the book.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use honk_agent::JobContext;
 use honk_agent::action::{Split, Worked};
@@ -31,6 +31,7 @@ use crate::copy::pass::Pass;
 use crate::copy::{
     CopyError, CopyPlan, Engine, Kept, KeyRange, Known, Progress, Tally, Work, refuse_conflicts, refuse_problems,
 };
+use crate::cut_over::Copying;
 use crate::fault;
 use crate::with::With;
 
@@ -127,7 +128,8 @@ impl<'a> Migration<'a> {
         if let Some(put_off) = self.put_off()? {
             return Ok(put_off);
         }
-        Box::pin(self.cut_over(&engine, read, (entry, &kept))).await.map(Worked::Done)
+        let mut copying = Copying { engine: &engine, kept: &kept, entry, compared: SetDigest::default() };
+        Box::pin(self.cut_over(&mut copying, read)).await.map(Worked::Done)
     }
 
     /// The first look of all says what at the target is not the migration's; later ones believe the book.
@@ -211,13 +213,19 @@ impl<'a> Migration<'a> {
 
     /// A source whose changes do not grow fewer is given up.
     pub(crate) fn must_converge(&self) -> Result<(), Failed> {
-        let rounds = &self.memo.rounds;
-        let changes = |round: &Round| round.copied + round.removed + round.unsettled;
-        let last = rounds.last_chunk::<4>();
+        let last = self.memo.rounds.last_chunk::<4>();
         let shrinks = last.is_none_or(|last| changes(&last[3]) * 10 < changes(&last[0]) * 9);
-        if shrinks && rounds.len() < self.with.cut_over.rounds as usize {
-            return Ok(());
-        }
+        if shrinks { self.may_go_on() } else { Err(self.not_converging()) }
+    }
+
+    /// There are only so many rounds.
+    pub(crate) fn may_go_on(&self) -> Result<(), Failed> {
+        let has_rounds = self.memo.rounds.len() < self.with.cut_over.rounds as usize;
+        if has_rounds { Ok(()) } else { Err(self.not_converging()) }
+    }
+
+    fn not_converging(&self) -> Failed {
+        let rounds = &self.memo.rounds;
         let counts: Vec<String> = rounds.iter().map(|round| changes(round).to_string()).collect();
         let message = format!(
             "after {} rounds the source still changes too fast to cut over within {:?}; changes in each: {}",
@@ -225,11 +233,11 @@ impl<'a> Migration<'a> {
             self.with.cut_over.max_hold,
             counts.join(", ")
         );
-        Err(Failed::retry(Reason::NotConverging, message))
+        Failed::retry(Reason::NotConverging, message)
     }
 
     /// Whether it is not the time to send readers to the target.
-    fn put_off(&mut self) -> Result<Option<Worked>, Failed> {
+    pub(crate) fn put_off(&mut self) -> Result<Option<Worked>, Failed> {
         if self.with.cut_over.postpone && self.job.may_split && !self.memo.postponed {
             tracing::info!("everything is copied; the cut-over waits for `honk run resume`");
             self.memo.postponed = true;
@@ -293,6 +301,10 @@ pub(crate) fn object(value: Value) -> Outputs {
     }
 }
 
+fn changes(round: &Round) -> u64 {
+    round.copied + round.removed + round.unsettled
+}
+
 /// What a pass that began at `begin` has done.
 pub(crate) fn round(kind: RoundKind, tally: &Tally, begin: Instant) -> Round {
     Round {
@@ -302,6 +314,11 @@ pub(crate) fn round(kind: RoundKind, tally: &Tally, begin: Instant) -> Round {
         bytes: tally.done.bytes,
         removed: tally.done.removals,
         unsettled: tally.unsettled.count,
-        took_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        took_ms: millis(begin.elapsed()),
     }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use honk_agent::action::{Action, JobContext};
 use honk_agent::registry::Registry;
 use honk_protocol::dataset::{Location, Side};
+use honk_protocol::reason::Reason;
 use honk_protocol::run::Outputs;
 use honk_protocol::settle::Failed;
 use honk_storage::Stores;
@@ -36,6 +37,10 @@ impl Action for Planning {
 
     async fn run(&self, job: &JobContext) -> Result<Outputs, Failed> {
         let with = With::of(job)?;
+        if with.transform.is_some() {
+            let message = "`with: transform`: a plan says what a copy would do; what a transformation writes is known when it has read all rows";
+            return Err(Failed::reject(Reason::InputInvalid, message));
+        }
         let Location { spec, active, .. } = self.registry.location(job.dataset()).await?.location;
         let (source, target) = (self.stores.resolve(&spec.source), self.stores.resolve(&spec.target));
         let mut settings = self.settings.clone();

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use honk_agent::JobContext;
 use honk_protocol::dataset::LOCATION_MAX_AGE;
+use honk_protocol::reason::Reason;
 use honk_protocol::settle::Failed;
+use honk_protocol::transform::{Expect, TransformSpec};
 use honk_service::config::human_duration;
 use honk_storage::Keep;
 use jiff::civil::Time;
@@ -32,6 +34,10 @@ pub struct With {
     /// How long the source is kept after that, so that it can be rolled back; none: until somebody retires it.
     #[serde(deserialize_with = "some_duration")]
     pub retain: Option<Duration>,
+    /// How the dataset is to look at its target; left out: as it is.
+    pub transform: Option<TransformSpec>,
+    /// What must hold of the rows of a transformation.
+    pub expect: Option<Expect>,
 }
 
 /// When and how readers are sent to the target.
@@ -62,7 +68,33 @@ impl Default for CutOver {
 impl With {
     /// Reads it. What does not fit is the workflow's fault.
     pub fn of(job: &JobContext) -> Result<Self, Failed> {
-        job.parameters()
+        let with: Self = job.parameters()?;
+        match with.problem() {
+            Some(problem) => Err(Failed::reject(Reason::InputInvalid, format!("`with`: {problem}"))),
+            None => Ok(with),
+        }
+    }
+
+    /// What does not go together, whatever the dataset: `None` if all of it does.
+    fn problem(&self) -> Option<String> {
+        let Some(transform) = &self.transform else {
+            let needless = "`expect` is checked while rows are read: it needs `transform`, if only `transform: {}`";
+            return self.expect.as_ref().map(|_| needless.to_owned());
+        };
+        let only_of_copies = [
+            (
+                self.existing == Existing::Skip,
+                "existing: skip",
+                "its files are one table, and no part of them can be left out",
+            ),
+            (self.verify != Verify::default(), "verify", "what it wrote is always compared with what the target lists"),
+            (self.chunk != ChunkSize::default(), "chunk", "one program reads all of the source, as one table"),
+            (self.keep != Keep::default(), "keep", "its files are other objects than the source's"),
+        ];
+        let refused = only_of_copies.into_iter().find(|(is_given, ..)| *is_given);
+        let refused =
+            refused.map(|(_, name, why)| format!("`{name}` is for copies and not for a transformation: {why}"));
+        refused.or_else(|| transform.problem()).or_else(|| self.expect.as_ref()?.problem())
     }
 
     /// The part of it that the engine obeys.
@@ -141,6 +173,29 @@ mod tests {
         {
             assert!(serde_json::from_value::<With>(wrong.clone()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_does_not_go_together_with_a_transformation_is_refused_with_the_reason() {
+        let problem = |with: serde_json::Value| serde_json::from_value::<With>(with).unwrap().problem();
+        for (with, part) in [
+            (json!({ "expect": {} }), "`transform: {}`"),
+            (json!({ "transform": {}, "existing": "skip" }), "`existing: skip`"),
+            (json!({ "transform": {}, "verify": "full" }), "`verify`"),
+            (json!({ "transform": {}, "chunk": { "objects": 1 } }), "`chunk`"),
+            (json!({ "transform": {}, "keep": { "acl": true } }), "`keep`"),
+            (json!({ "transform": { "sql": "SELECT 1", "drop": ["a"] } }), "not both"),
+            (json!({ "transform": {}, "expect": { "max_rejected": 2 } }), "`max_rejected`"),
+        ] {
+            let problem = problem(with.clone());
+            assert!(problem.as_ref().is_some_and(|problem| problem.contains(part)), "{with}: {problem:?}");
+        }
+        let all = json!({
+            "transform": { "format": "csv" }, "expect": { "not_null": ["a"] }, "existing": "overwrite", "verify": "sample",
+            "retain": "7d", "cut_over": { "postpone": true },
+        });
+        assert_eq!(problem(all), None);
+        assert!(serde_json::from_value::<With>(json!({ "transform": { "fromat": "csv" } })).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Place;
 use crate::name::{DatasetName, RunId};
+use crate::transform::{RowsEvidence, TransformEvidence};
 
 /// The name of the output.
 pub const OUTPUT: &str = "evidence";
@@ -30,7 +31,8 @@ pub struct Evidence {
     pub target: EvidenceSide,
     /// The digest of the target by its own `ETag`s: whoever lists it can make it again.
     pub listing: String,
-    /// What was asked to be proved: `none`, `sample` or `full`.
+    /// What was asked to be proved: `none`, `sample` or `full`; of a transformation nothing but `written`: that the target lists what was
+    /// written.
     pub verify: String,
     /// What proved the objects equal.
     pub means: EvidenceMeans,
@@ -45,6 +47,9 @@ pub struct Evidence {
     /// Objects that were written to the source after the last comparison; the target does not have them. None if nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Late>,
+    /// What became of the rows, where the dataset was not copied as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformEvidence>,
 }
 
 /// One of the two places.
@@ -121,9 +126,20 @@ pub struct Late {
 impl Evidence {
     /// For people.
     pub fn to_markdown(&self) -> String {
+        let what = match &self.transform {
+            None => {
+                format!("{} objects and {} bytes are the same on both sides", self.target.objects, self.target.bytes)
+            }
+            Some(transform) => {
+                format!(
+                    "{} rows became {}, and the target lists what was written",
+                    transform.before.rows, transform.after.rows
+                )
+            }
+        };
         let mut text = format!(
-            "# Evidence: {} is at its target\n\nRun `{}`, epoch {}. Proved at {}: {} objects and {} bytes are the same on both sides.\n\n",
-            self.dataset, self.run, self.epoch, self.proved_at, self.target.objects, self.target.bytes
+            "# Evidence: {} is at its target\n\nRun `{}`, epoch {}. Proved at {}: {what}.\n\n",
+            self.dataset, self.run, self.epoch, self.proved_at
         );
         text.push_str("| | place | objects | bytes | digest |\n|---|---|---|---|---|\n");
         for (name, side) in [("source", &self.source), ("target", &self.target)] {
@@ -132,14 +148,14 @@ impl Evidence {
                 format_args!("| {name} | `{}` | {} | {} | `{}` |\n", side.place, side.objects, side.bytes, side.digest),
             );
         }
-        let EvidenceMeans { etag, checksum, size, read_back } = self.means;
         put(
             &mut text,
-            format_args!(
-                "\nThe target's listing, by its own ETags, has the digest `{}`.\n\nProved equal (`verify: {}`): {etag} by ETag, {checksum} by checksum, {size} by size alone; {read_back} of them were also read back.\n\n",
-                self.listing, self.verify
-            ),
+            format_args!("\nThe target's listing, by its own ETags, has the digest `{}`.\n\n", self.listing),
         );
+        match &self.transform {
+            None => self.put_means(&mut text),
+            Some(transform) => transform.put_markdown(&mut text),
+        }
         text.push_str("| round | parts | copied | bytes | removed | unsettled | ms |\n|---|---|---|---|---|---|---|\n");
         for round in &self.rounds {
             let kind = match round.kind {
@@ -179,6 +195,57 @@ impl Evidence {
     }
 }
 
+impl Evidence {
+    fn put_means(&self, text: &mut String) {
+        let EvidenceMeans { etag, checksum, size, read_back } = self.means;
+        put(
+            text,
+            format_args!(
+                "Proved equal (`verify: {}`): {etag} by ETag, {checksum} by checksum, {size} by size alone; {read_back} of them were also read back.\n\n",
+                self.verify
+            ),
+        );
+    }
+}
+
+impl TransformEvidence {
+    fn put_markdown(&self, text: &mut String) {
+        let Self { sql, before, after, source_objects, source_bytes, rejected, quarantine } = self;
+        put(
+            text,
+            format_args!(
+                "## Transformation\n```sql\n{sql}\n```\n{source_objects} objects and {source_bytes} bytes were read. "
+            ),
+        );
+        match quarantine {
+            Some(place) => put(text, format_args!("{rejected} rows did not fit and are in `{place}`.\n\n")),
+            None => text.push_str("All rows fit.\n\n"),
+        }
+        put_rows(text, "before", before);
+        put_rows(text, "after", after);
+    }
+}
+
+fn put_rows(text: &mut String, when: &str, rows: &RowsEvidence) {
+    put(
+        text,
+        format_args!(
+            "{} rows {when}:\n\n| column | type | without a value | checksum |\n|---|---|---|---|\n",
+            rows.rows
+        ),
+    );
+    for column in &rows.columns {
+        // A column may have any name.
+        let name = column.name.replace('|', "\\|").replace(['\n', '\r'], " ");
+        let nullable = if column.nullable { "" } else { " NOT NULL" };
+        put(text, format_args!("| {name} | {}{nullable} | {} | `{}` |\n", column.kind, column.nulls, column.checksum));
+    }
+    if rows.more_columns > 0 {
+        put(text, format_args!("\n{} more columns are not listed here.\n", rows.more_columns));
+    }
+    text.push('\n');
+}
+
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     text.write_fmt(line).unwrap_or_default();
@@ -187,14 +254,14 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transform::ColumnEvidence;
 
-    #[test]
-    fn people_read_what_was_proved_and_what_came_too_late() {
+    fn sample() -> Evidence {
         let place: Place = serde_json::from_str(r#"{"s3":{"bucket":"old"}}"#).expect("a place");
         let side = EvidenceSide { place, objects: 2, bytes: 9, digest: "ab".into() };
         let round =
             Round { kind: RoundKind::Hold, parts: 1, copied: 2, bytes: 9, removed: 0, unsettled: 0, took_ms: 5 };
-        let evidence = Evidence {
+        Evidence {
             dataset: "sales".parse().expect("a name"),
             run: RunId::of_event("test", "1"),
             epoch: 2,
@@ -209,20 +276,63 @@ mod tests {
             skipped: 0,
             held_ms: 7,
             late: Some(Late { objects: 1, first: vec!["a.csv".into()] }),
-        };
+            transform: None,
+        }
+    }
+
+    fn says(evidence: &Evidence, parts: &[&str]) {
         let text = evidence.to_markdown();
-        for part in [
+        for part in parts {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let json = serde_json::to_string(evidence).expect("serialises");
+        assert_eq!(serde_json::from_str::<Evidence>(&json).expect("reads back"), *evidence);
+    }
+
+    #[test]
+    fn people_read_what_was_proved_and_what_came_too_late() {
+        let parts = [
             "sales",
             "epoch 2",
+            "2 objects and 9 bytes are the same",
             "| source | `s3://old` | 2 | 9 | `ab` |",
+            "`verify: sample`): 2 by ETag",
             "| hold | 1 | 2 | 9 |",
             "7 ms",
             "too late",
             "a.csv",
-        ] {
-            assert!(text.contains(part), "{part} is not in {text}");
-        }
-        let json = serde_json::to_string(&evidence).expect("serialises");
-        assert_eq!(serde_json::from_str::<Evidence>(&json).expect("reads back"), evidence);
+        ];
+        says(&sample(), &parts);
+        assert!(!serde_json::to_string(&sample()).expect("serialises").contains("transform"));
+    }
+
+    #[test]
+    fn people_read_what_became_of_the_rows() {
+        let column = |name: &str, nullable| ColumnEvidence {
+            name: name.into(),
+            kind: "Int64".into(),
+            nullable,
+            nulls: 1,
+            checksum: "0f".into(),
+        };
+        let rows = |rows, columns| RowsEvidence { rows, columns, more_columns: 0 };
+        let transform = TransformEvidence {
+            sql: "SELECT 1".into(),
+            before: rows(4, vec![column("a|b", true)]),
+            after: RowsEvidence { more_columns: 3, ..rows(3, vec![column("c", false)]) },
+            source_objects: 2,
+            source_bytes: 9,
+            rejected: 1,
+            quarantine: Some("s3://new/_quarantine/".into()),
+        };
+        let parts = [
+            "4 rows became 3",
+            "SELECT 1",
+            "2 objects and 9 bytes were read. 1 rows did not fit and are in `s3://new/_quarantine/`",
+            "| a\\|b | Int64 | 1 | `0f` |",
+            "| c | Int64 NOT NULL | 1 | `0f` |",
+            "3 more columns",
+        ];
+        says(&Evidence { transform: Some(transform), ..sample() }, &parts);
     }
 }

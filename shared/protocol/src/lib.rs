@@ -25,4 +25,5 @@ pub mod selector;
 pub mod settle;
 pub mod subject;
 pub mod topology;
+pub mod transform;
 pub mod workflow;

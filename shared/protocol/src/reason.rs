@@ -183,7 +183,7 @@ reasons! {
         "The credentials may not write to the target."
         "Grant `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the target, then replay the dead letter.";
     TargetConflict "target-conflict"
-        "Objects lie at the target under names that the source has too, with other bytes, and were there before the migration."
+        "Objects lie at the target under names that the source has too, with other bytes, and were there before the migration; or any at all, where a transformation would write among them."
         "The message names them. Move them away, or say in `with:` of `honk/migrate` what becomes of them (`existing: overwrite` or `existing: skip`), and migrate again.";
     TargetCrowded "target-crowded"
         "Under the target's prefix lie more objects of others than a migration can tell from its own."
@@ -212,6 +212,51 @@ reasons! {
     ClockSkew "clock-skew"
         "The clocks of the agent and of the storage differ by so much that the storage refuses the agent's signatures."
         "Synchronise the agent's clock with NTP. Honk tries again by itself, perhaps on another agent; after that, replay the dead letter.";
+    TransformMissing "transform-missing"
+        "The program `honk-transform`, which changes datasets on their way, is not on the agent."
+        "Put it beside the agent's own program (`cargo install --path shared/transform`), or name it in `HONK_MIGRATE__TRANSFORM_PROGRAM`, then replay the dead letter.";
+    TransformFailed "transform-failed"
+        "The program `honk-transform` ended without a result: it crashed, or was killed for want of memory."
+        "The message has its last words. Give the agent's machine more memory or lower `HONK_MIGRATE__TRANSFORM_MEMORY`; Honk tries again by itself.";
+    TransformMemory "transform-memory"
+        "The query needed more memory or disk than it may use."
+        "Raise `HONK_MIGRATE__TRANSFORM_MEMORY`, give the spill folder more space, or make the query smaller, then replay the dead letter.";
+    TransformSqlInvalid "transform-sql-invalid"
+        "The query of a transformation cannot be planned or failed on a row, or its result would not be the same twice."
+        "The message has the engine's own words. Correct `transform` in the workflow, register it, and migrate again.";
+    TransformColumnUnknown "transform-column-unknown"
+        "A transformation or its contract names a column that is not there."
+        "The message has the name that is closest. Correct the workflow, register it, and migrate again.";
+    TransformInputUnknown "transform-input-unknown"
+        "An object of the source is not CSV, JSON or Parquet, as far as can be seen."
+        "The message names it. Say `input: { format: … }`, or move it out of the dataset, then replay the dead letter.";
+    TransformSchema "transform-schema"
+        "The objects of the source have columns that do not make one table."
+        "The message names the column and two objects. Correct the source, or say the type in `input: { columns: … }`, then migrate again.";
+    TransformHeader "transform-header"
+        "A CSV object has another header than the first one, or its header changes or comes again halfway."
+        "The message names object and line. Correct the source, then replay the dead letter.";
+    TransformRagged "transform-ragged"
+        "A CSV row has more or fewer fields than the header."
+        "The message names object and line. Correct the source, or allow a share of such rows with `expect: { max_rejected: … }`.";
+    TransformEncoding "transform-encoding"
+        "A row of text is not UTF-8."
+        "The message names object and line. Correct the source, or allow a share of such rows with `expect: { max_rejected: … }`.";
+    TransformRowTooLong "transform-row-too-long"
+        "A row of text is longer than may be held in memory; often a quotation mark that nothing closes."
+        "The message names object and line. Correct the source, or raise `input: { max_row_bytes: … }`.";
+    TransformTruncated "transform-truncated"
+        "An object of the source ends too early or is damaged: Parquet without its footer, or a compressed file cut off."
+        "The message names it. Write the object again, then replay the dead letter.";
+    TransformValue "transform-value"
+        "A row of text is not JSON, or has a value that is not of its column's type."
+        "The message names object, line and column. Say the type in `input: { columns: … }`, or allow a share of such rows with `expect: { max_rejected: … }`.";
+    TransformContract "transform-contract"
+        "The rows before or after a transformation are not what `expect` says."
+        "The message names the column. Correct the data or the contract, then migrate again.";
+    TransformRejected "transform-rejected"
+        "More rows do not fit than `expect: { max_rejected: … }` allows."
+        "The quarantine folder that the message names has the rows, each with the reason. Correct the source, then replay the dead letter.";
     CopyCorrupt "copy-corrupt"
         "The bytes that arrived are not the bytes that were sent."
         "Look at the storage and the network between; Honk has copied the object again as often as it may.";

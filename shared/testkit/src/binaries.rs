@@ -46,12 +46,21 @@ impl Service {
 /// The folder with the binaries of every [`Service`]; builds them once per test process.
 pub fn services() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| build("--bins", &Service::BUILT.map(Service::name)))
+    FOLDER.get_or_init(|| build(Service::BUILT.iter().flat_map(|service| ["-p", service.name()]).chain(["--bins"])))
+}
+
+/// The program `honk-transform`, built. Not with the services: it takes longer than all of them, and few tests need it.
+///
+/// With the features that its dependencies have in `cargo test --workspace`, so that the query engine is compiled once: those of the whole
+/// workspace, and because a test is built as well, those that only tests ask for.
+pub fn transform() -> PathBuf {
+    const NAME: &str = "honk-transform";
+    build(["--workspace", "--bin", NAME, "--test", "program"]).join(NAME)
 }
 
 /// An example of a package, built.
 pub fn example(package: &str, name: &str) -> PathBuf {
-    build(&format!("--example={name}"), &[package]).join("examples").join(name)
+    build(["-p", package, "--example", name]).join("examples").join(name)
 }
 
 /// The target folder that this test was built into.
@@ -59,7 +68,7 @@ pub(crate) fn target_dir() -> PathBuf {
     profile_dir().parent().expect("a target folder").to_owned()
 }
 
-fn build(what: &str, packages: &[&str]) -> PathBuf {
+fn build<'w>(what: impl IntoIterator<Item = &'w str>) -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         None | Some("debug") => "dev",
@@ -71,13 +80,10 @@ fn build(what: &str, packages: &[&str]) -> PathBuf {
     for (name, _) in told.iter().filter(|(name, _)| name.starts_with("CARGO_") && !is_setting(name)) {
         cargo.env_remove(name);
     }
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", what, "--profile", profile]);
-    cargo.arg("--target-dir").arg(target_dir());
-    for package in packages {
-        cargo.args(["-p", package]);
-    }
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--profile", profile]);
+    cargo.arg("--target-dir").arg(target_dir()).args(what);
     let output = cargo.output().expect("cargo runs");
-    assert!(output.status.success(), "building {packages:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{cargo:?}:\n{}", String::from_utf8_lossy(&output.stderr));
     profile_dir
 }
 

@@ -13,6 +13,7 @@ pub mod datasets;
 mod floor;
 pub mod harness;
 pub mod law;
+pub mod npm;
 pub mod process;
 pub mod proxy;
 pub mod python;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::span::KeyRange;
 
 /// The most names that are remembered: they are kept in memory. Who has more should migrate into a folder of its own.
-pub(super) const MOST_KEPT: usize = 200_000;
+pub(crate) const MOST_KEPT: usize = 200_000;
 
 /// Sorted names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,13 @@ impl Kept {
         self.0.len()
     }
 
-    pub(super) fn contains(&self, key: &str) -> bool {
+    pub(crate) fn contains(&self, key: &str) -> bool {
         self.0.binary_search_by(|name| name.as_str().cmp(key)).is_ok()
+    }
+
+    /// All of them.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0
     }
 
     /// Those within a range.

@@ -1,0 +1,123 @@
+//! The laws of every action, checked on a migration that transforms: done twice, broken off anywhere, cancelled midway.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use honk_agent::registry::Registry;
+use honk_agent::{Action, JobContext};
+use honk_migrate::action::Migrate;
+use honk_migrate::book::Book;
+use honk_migrate::copy::CopySettings;
+use honk_migrate::metrics::MigrateMetrics;
+use honk_migrate::transform::TransformSettings;
+use honk_protocol::dataset::Side;
+use honk_protocol::name::{PoolName, RunId, WorkflowHash};
+use honk_protocol::run::{EventRef, Fence, NewRun, Outputs, Run, WorkflowRef};
+use honk_service::Clock;
+use honk_testkit::law::{Case, cancelled_midway, crashed_anywhere, delivered_twice};
+use honk_testkit::{Dataset, Harness, binaries};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{dataset, fetch, harness};
+
+/// A dataset of its own, and a run of its own to transform it.
+struct Transformation<'h> {
+    harness: &'h Harness,
+    action: Arc<dyn Action>,
+    dataset: Dataset,
+    run: Arc<Run>,
+}
+
+/// Makes transformations, each of another dataset.
+struct Transformations<'h> {
+    harness: &'h Harness,
+    program: PathBuf,
+    made: AtomicU32,
+}
+
+impl<'h> Transformations<'h> {
+    async fn make(&self) -> Transformation<'h> {
+        let name = format!("set-{}", self.made.fetch_add(1, Ordering::Relaxed));
+        let objects = [("1.csv", b"n\n1\n".to_vec()), ("2.csv", b"n\n2\n3\n".to_vec())];
+        let dataset = dataset(self.harness, &name, &objects).await;
+        let new = NewRun {
+            id: RunId::of_event("test", &name),
+            dataset: dataset.name.clone(),
+            workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
+            event: EventRef { source: "test".into(), id: name },
+            trace: String::new(),
+            input: serde_json::Map::new(),
+            limit_ms: None,
+            gate: None,
+            jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
+        };
+        let (clock, s3) = (Clock::system(), &self.harness.s3);
+        let storage = json!({ "access_key": s3.access_key(), "secret_key": s3.secret_key() });
+        let migrate = Migrate {
+            registry: Registry::new(&self.harness.bus, clock.clone()),
+            book: Book::new(&self.harness.bus),
+            stores: self.harness.stores.clone(),
+            settings: CopySettings::default(),
+            metrics: MigrateMetrics::default(),
+            transform: TransformSettings {
+                program: Some(self.program.clone()),
+                memory_bytes: 64 << 20,
+                spill: None,
+                storage: serde_json::from_value(storage).unwrap(),
+            },
+            clock: clock.clone(),
+        };
+        let run = Arc::new(Run::create(new, false, clock.now()).0);
+        Transformation { harness: self.harness, action: Arc::new(migrate), dataset, run }
+    }
+}
+
+#[async_trait]
+impl Case for Transformation<'_> {
+    fn action(&self) -> Arc<dyn Action> {
+        Arc::clone(&self.action)
+    }
+
+    fn job(&self, attempt: u32) -> JobContext {
+        let transform = json!({ "format": "csv", "max_rows_per_file": 2 });
+        JobContext {
+            run: Arc::clone(&self.run),
+            job: "migrate".parse().unwrap(),
+            fence: Fence { generation: 1, attempt },
+            may_split: false,
+            with: BTreeMap::from([("transform".to_owned(), transform)]),
+            cancelled: CancellationToken::new(),
+            progress: Arc::default(),
+        }
+    }
+
+    async fn check(&self, outputs: &Outputs) {
+        assert_eq!((&outputs["objects"], &outputs["evidence"]["transform"]["after"]["rows"]), (&json!(2), &json!(3)));
+        let location = self.harness.location(&self.dataset).await;
+        assert_eq!((location.active, location.run.as_ref()), (Side::Target, Some(&self.run.id)));
+        let folder = TempDir::new().unwrap();
+        let keys = fetch(self.harness, &self.dataset, folder.path()).await;
+        let text = |key: &String| std::fs::read_to_string(folder.path().join(self.dataset.name.as_str()).join(key));
+        assert_eq!(keys, ["part-00000.csv", "part-00001.csv"]);
+        assert_eq!(keys.iter().map(|key| text(key).unwrap()).collect::<String>(), "n\n1\n2\nn\n3\n");
+    }
+}
+
+#[tokio::test]
+async fn a_transformation_keeps_the_laws_of_every_action() {
+    let harness = harness().await;
+    let program = tokio::task::spawn_blocking(binaries::transform).await.unwrap();
+    let made = Transformations { harness: &harness, program, made: AtomicU32::new(0) };
+    delivered_twice(&made.make().await, |_| {}).await;
+    let crashes = crashed_anywhere(async || made.make().await).await;
+    let cancels = cancelled_midway(async || made.make().await).await;
+    println!("broken off {crashes} times, cancelled {cancels} times");
+    assert!(crashes > 5 && cancels > 5, "it has more points of waiting than that");
+    assert_eq!(harness.cut_overs().await, u64::from(made.made.load(Ordering::Relaxed)));
+    harness.finish().await;
+}
