@@ -172,6 +172,7 @@ impl Migration<'_> {
             listing: proof.listing.to_hex(),
             verify: self.with.verify.word().to_owned(),
             means: proof.means,
+            planned_by: self.memo.planned_by.clone(),
             rounds: self.memo.rounds.clone(),
             foreign: proof.foreign,
             skipped: proof.skipped.count,

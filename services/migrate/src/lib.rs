@@ -1,7 +1,7 @@
 //! Moves the bytes: copy, verify, cut over.
 //!
 //! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it: `migration` is its
-//! course, `cut_over` its end, [`book`] its memory. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
+//! course, `cut_over` its end, [`book`] its memory, `inventory` what may take the place of its first look. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
 
 pub mod action;
 pub mod book;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod copy;
 mod cut_over;
 pub mod fault;
+mod inventory;
 pub mod metrics;
 mod migration;
 pub mod plan;
@@ -66,6 +67,7 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
     let settings = context.config.migrate.copy_settings();
     let migrate = Migrate {
         metrics: MigrateMetrics::register(&context.metrics),
+        folder: context.common.steps.work_dir.clone().unwrap_or_else(std::env::temp_dir),
         ..Migrate::new(&bus, stores, settings, context.clock.clone())
     };
     let after = After { bus: bus.clone(), clock: context.clock.clone() };

@@ -15,7 +15,7 @@ use std::time::Instant;
 use honk_agent::JobContext;
 use honk_agent::action::{Split, Worked};
 use honk_agent::registry::Registered;
-use honk_protocol::evidence::{Round, RoundKind};
+use honk_protocol::evidence::{PlannedBy, Round, RoundKind};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Outputs, PARTS};
 use honk_protocol::settle::Failed;
@@ -41,6 +41,9 @@ pub(crate) struct Memo {
     /// The plan that the parts follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<String>,
+    /// What the work was first cut by, if it was not a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) planned_by: Option<PlannedBy>,
     /// The rounds so far.
     pub(crate) rounds: Vec<Round>,
     /// Where to find what was proved of single objects.
@@ -107,6 +110,9 @@ impl<'a> Migration<'a> {
     pub(crate) async fn bring_over(&mut self, read: &Registered) -> Result<Worked, Failed> {
         self.join_parts().await;
         let engine = self.engine(self.job.cancelled.child_token()).await?;
+        if let Some(split) = Box::pin(self.split_by_inventory()).await? {
+            return Ok(Worked::Split(split));
+        }
         let (entry, kept, tally) = self.look(&engine).await?;
         self.progress.expect(tally.objects);
         self.see(&tally);
@@ -141,7 +147,7 @@ impl<'a> Migration<'a> {
         Ok((entry, kept, tally))
     }
 
-    async fn split(&mut self, tally: Tally) -> Result<Split, Failed> {
+    pub(crate) async fn split(&mut self, tally: Tally) -> Result<Split, Failed> {
         let plan = Plan { chunks: tally.chunks };
         let parts = u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX);
         let Work { objects, bytes, removals } = tally.wanted;

@@ -14,6 +14,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::copy::{ChunkSize, Existing, Policy, Verify};
+use crate::inventory::InventoryPlace;
 
 /// `with:` of `honk/migrate`; every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -27,6 +28,8 @@ pub struct With {
     pub chunk: ChunkSize,
     /// What of each object is kept beside bytes, headers and user metadata: `{ tags, acl, storage_class }`.
     pub keep: Keep,
+    /// The manifest of an inventory of the source, to cut the work by; none: both sides are listed.
+    pub inventory: Option<InventoryPlace>,
     /// When and how readers are sent to the target.
     pub cut_over: CutOver,
     /// How long the source is kept after that, so that it can be rolled back; none: until somebody retires it.
