@@ -2,6 +2,7 @@
 //! it read before the first byte. The source is only read. Done again at any point, it goes on from what is at the target.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Migrate {
     pub settings: CopySettings,
     /// What all of them together may hold in memory.
     pub budget: Budget,
+    /// The folder for what has to be on disk for a while: files of inventories.
+    pub folder: PathBuf,
     /// What is counted.
     pub metrics: MigrateMetrics,
     /// How datasets are transformed.
@@ -112,6 +115,7 @@ impl Migrate {
             stores,
             budget: Budget::new(settings.buffer_bytes),
             settings,
+            folder: std::env::temp_dir(),
             metrics: MigrateMetrics::default(),
             transform: TransformSettings::default(),
             clock,

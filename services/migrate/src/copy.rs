@@ -34,6 +34,7 @@ use honk_storage::{ErrorKind, Place, StorageError, Stores};
 use tokio_util::sync::CancellationToken;
 
 pub use budget::Budget;
+pub(crate) use chunk::MOST_CHUNKS;
 pub use chunk::{Chunk, ChunkSize};
 pub use error::CopyError;
 pub use policy::{Existing, Policy, SAMPLE, Verify};

@@ -215,6 +215,7 @@ impl Migration<'_> {
             target,
             verify: self.with.verify.word().to_owned(),
             means: EvidenceMeans::default(),
+            planned_by: self.memo.planned_by.clone(),
             rounds: self.memo.rounds.clone(),
             foreign: 0,
             skipped: 0,

@@ -1,7 +1,9 @@
 //! Moves the bytes: copy or transform, verify, cut over.
 //!
 //! [`copy`] is the engine, which knows stores and nothing of datasets; [`action`] is a dataset's migration around it: `migration` is its
-//! course, `cut_over` its end, [`book`] its memory; [`transform`] takes the engine's place where the dataset is to change its form. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and [`retire`], which gives the source up.
+//! course, `cut_over` its end, [`book`] its memory, `inventory` what may take the place of its first look; [`transform`] takes the engine's
+//! place where the dataset is to change its form. [`plan`] only looks. What comes after one is [`rollback`], which sends readers back, and
+//! [`retire`], which gives the source up.
 
 pub mod action;
 pub mod book;
@@ -9,6 +11,7 @@ pub mod config;
 pub mod copy;
 mod cut_over;
 pub mod fault;
+mod inventory;
 pub mod metrics;
 mod migration;
 pub mod plan;
@@ -68,6 +71,7 @@ pub async fn serve(context: Context<MigrateConfig>) -> Result<(), Failure> {
     let migrate = Migrate {
         metrics: MigrateMetrics::register(&context.metrics),
         transform: context.config.migrate.transform_settings(&context.config.storage),
+        folder: context.common.steps.work_dir.clone().unwrap_or_else(std::env::temp_dir),
         ..Migrate::new(&bus, stores, settings, context.clock.clone())
     };
     let after = After { bus: bus.clone(), clock: context.clock.clone() };

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use honk_agent::JobContext;
 use honk_agent::action::{Split, Worked};
 use honk_agent::registry::Registered;
-use honk_protocol::evidence::{Round, RoundKind};
+use honk_protocol::evidence::{PlannedBy, Round, RoundKind};
 use honk_protocol::reason::Reason;
 use honk_protocol::run::{Outputs, PARTS};
 use honk_protocol::settle::Failed;
@@ -29,7 +29,7 @@ use crate::action::Migrate;
 use crate::book::{Book, Entry, Plan};
 use crate::copy::pass::Pass;
 use crate::copy::{
-    CopyError, CopyPlan, Engine, Kept, KeyRange, Known, Progress, Tally, Work, refuse_conflicts, refuse_problems,
+    Chunk, CopyError, CopyPlan, Engine, Kept, KeyRange, Known, Progress, Tally, Work, refuse_conflicts, refuse_problems,
 };
 use crate::cut_over::Copying;
 use crate::fault;
@@ -42,6 +42,9 @@ pub(crate) struct Memo {
     /// The plan that the parts follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<String>,
+    /// What the work was first cut by, if it was not a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) planned_by: Option<PlannedBy>,
     /// The rounds so far.
     pub(crate) rounds: Vec<Round>,
     /// Where to find what was proved of single objects.
@@ -108,6 +111,9 @@ impl<'a> Migration<'a> {
     pub(crate) async fn bring_over(&mut self, read: &Registered) -> Result<Worked, Failed> {
         self.join_parts().await;
         let engine = self.engine(self.job.cancelled.child_token()).await?;
+        if let Some(split) = Box::pin(self.split_by_inventory()).await? {
+            return Ok(Worked::Split(split));
+        }
         let begin = Instant::now();
         let (entry, kept, tally) = self.look(&engine).await?;
         let is_ready = tally.wanted.is_none() && self.is_short(begin);
@@ -120,7 +126,7 @@ impl<'a> Migration<'a> {
             if !self.memo.rounds.is_empty() {
                 self.must_converge()?;
             }
-            return self.split(tally).await.map(Worked::Split);
+            return self.split(&tally.wanted, tally.chunks).await.map(Worked::Split);
         }
         if !is_ready {
             self.catch_up(&engine, &kept).await?;
@@ -147,10 +153,10 @@ impl<'a> Migration<'a> {
         Ok((entry, kept, tally))
     }
 
-    async fn split(&mut self, tally: Tally) -> Result<Split, Failed> {
-        let plan = Plan { chunks: tally.chunks };
+    pub(crate) async fn split(&mut self, wanted: &Work, chunks: Vec<Chunk>) -> Result<Split, Failed> {
+        let plan = Plan { chunks };
         let parts = u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX);
-        let Work { objects, bytes, removals } = tally.wanted;
+        let Work { objects, bytes, removals } = *wanted;
         tracing::info!(parts, objects, bytes, removals, "the work is split");
         self.memo.plan = Some(self.action.book.write_plan(self.job, &plan).await?);
         self.memo.is_written = self.is_written;

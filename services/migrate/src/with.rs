@@ -16,6 +16,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::copy::{ChunkSize, Existing, Policy, Verify};
+use crate::inventory::InventoryPlace;
 
 /// `with:` of `honk/migrate`; every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -29,6 +30,8 @@ pub struct With {
     pub chunk: ChunkSize,
     /// What of each object is kept beside bytes, headers and user metadata: `{ tags, acl, storage_class }`.
     pub keep: Keep,
+    /// The manifest of an inventory of the source, to cut the work by; none: both sides are listed.
+    pub inventory: Option<InventoryPlace>,
     /// When and how readers are sent to the target.
     pub cut_over: CutOver,
     /// How long the source is kept after that, so that it can be rolled back; none: until somebody retires it.
@@ -90,6 +93,7 @@ impl With {
             (self.verify != Verify::default(), "verify", "what it wrote is always compared with what the target lists"),
             (self.chunk != ChunkSize::default(), "chunk", "one program reads all of the source, as one table"),
             (self.keep != Keep::default(), "keep", "its files are other objects than the source's"),
+            (self.inventory.is_some(), "inventory", "its work is not cut up"),
         ];
         let refused = only_of_copies.into_iter().find(|(is_given, ..)| *is_given);
         let refused =

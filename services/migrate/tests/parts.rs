@@ -3,96 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
-use std::sync::Arc;
+#[path = "support/course.rs"]
+mod course;
 
-use bytes::Bytes;
 use honk_agent::action::Worked;
 use honk_agent::{Action as _, JobContext};
-use honk_migrate::action::Migrate;
-use honk_migrate::copy::CopySettings;
 use honk_protocol::dataset::{Place, Side};
 use honk_protocol::reason::Reason;
-use honk_protocol::run::{Effect, Fence, Outputs, Run, RunEvent};
-use honk_protocol::settle::{Again, Completion};
-use honk_storage::Attributes;
+use honk_protocol::run::{Fence, RunEvent};
+use honk_protocol::settle::Again;
 use honk_testkit::World;
-use honk_testkit::world::job;
 use serde_json::{Value, json};
 
-fn migrate(world: &World) -> Migrate {
-    let settings = CopySettings { attempts: 2, backoff_ms: 1, ..CopySettings::default() };
-    Migrate::new(&world.bus, world.stores.clone(), settings, world.clock.clone())
-}
-
-/// A migration whose deliveries are made here.
-struct Course<'w> {
-    world: &'w World,
-    context: JobContext,
-}
-
-impl<'w> Course<'w> {
-    /// The first delivery of a job that may be split, with this `with:`.
-    fn new(world: &'w World, dataset: &str, with: &Value) -> Self {
-        let mut context = job(dataset, "1", "migrate");
-        context.may_split = true;
-        context.with = with.as_object().unwrap().clone().into_iter().collect();
-        // As if it were its run's only job: nothing needs to be done before it.
-        let mut run = Run::clone(&context.run);
-        run.jobs.retain(|other| other.name == context.job);
-        run.jobs[0].needs.clear();
-        run.jobs[0].generation = 1;
-        run.jobs[0].state = honk_protocol::run::JobState::Ready;
-        context.run = Arc::new(run);
-        Self { world, context }
-    }
-
-    async fn attempt(&self) -> Worked {
-        migrate(self.world).attempt(&self.context).await.unwrap()
-    }
-
-    /// Moves the record, and returns the jobs that are to be delivered.
-    fn apply(&mut self, event: &RunEvent) -> Vec<(honk_protocol::name::JobName, u32)> {
-        let (run, effects) = self.context.run.apply(event, self.world.clock.now()).unwrap();
-        self.context.run = Arc::new(run);
-        let dispatched = |effect| match effect {
-            Effect::Dispatch { job, generation, .. } => Some((job, generation)),
-            _ => None,
-        };
-        effects.into_iter().filter_map(dispatched).collect()
-    }
-
-    /// Splits as the attempt said, and returns the parts' deliveries.
-    fn split(&mut self, worked: Worked) -> Vec<JobContext> {
-        let Completion::Split(fan, memo) = Completion::from(worked) else { panic!("it is split") };
-        let (job, fence) = (self.context.job.clone(), self.context.fence);
-        let due = self.apply(&RunEvent::Split { job, fence, fan, memo });
-        due.into_iter().map(|(job, generation)| self.delivery(job, generation)).collect()
-    }
-
-    fn delivery(&self, job: honk_protocol::name::JobName, generation: u32) -> JobContext {
-        JobContext { job, fence: Fence { generation, attempt: 1 }, may_split: false, ..self.context.clone() }
-    }
-
-    /// Does a part, and returns what is to be delivered after it.
-    async fn part(&mut self, part: &JobContext) -> Vec<(honk_protocol::name::JobName, u32)> {
-        let Worked::Done(outputs) = migrate(self.world).attempt(part).await.unwrap() else { panic!("a part is done") };
-        self.apply(&RunEvent::Completed { job: part.job.clone(), fence: part.fence, outputs })
-    }
-
-    /// The delivery that takes the job up again.
-    fn rejoin(&mut self, due: Vec<(honk_protocol::name::JobName, u32)>) {
-        let [(job, generation)] = due.try_into().unwrap();
-        assert_eq!(job, self.context.job);
-        self.context = JobContext { may_split: true, ..self.delivery(job, generation) };
-    }
-
-    async fn finish(&self) -> Outputs {
-        match self.attempt().await {
-            Worked::Done(outputs) => outputs,
-            other => panic!("{other:?}"),
-        }
-    }
-}
+use course::{Course, delete, migrate, put};
 
 /// A dataset with objects of these names, one byte each.
 async fn dataset(world: &World, names: impl IntoIterator<Item = String>) -> (Place, Place) {
@@ -103,16 +26,6 @@ async fn dataset(world: &World, names: impl IntoIterator<Item = String>) -> (Pla
     }
     world.register("sales", &source, &target).await;
     (source, target)
-}
-
-async fn put(world: &World, place: &Place, name: &str, bytes: &str) {
-    let key = honk_storage::Place::from(place).key(name);
-    let bytes = Bytes::from(bytes.to_owned());
-    world.open(place).await.put_small(&key, bytes, &Attributes::default()).await.unwrap();
-}
-
-async fn delete(world: &World, place: &Place, name: &str) {
-    world.open(place).await.delete(&honk_storage::Place::from(place).key(name)).await.unwrap();
 }
 
 fn names(count: u32) -> impl Iterator<Item = String> {

@@ -36,6 +36,9 @@ pub struct Evidence {
     pub verify: String,
     /// What proved the objects equal.
     pub means: EvidenceMeans,
+    /// What the work was first cut by, if it was not a listing of both places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_by: Option<PlannedBy>,
     /// How it came about, in the order of time.
     pub rounds: Vec<Round>,
     /// Objects at the target that are not the migration's and were left alone.
@@ -64,6 +67,17 @@ pub struct EvidenceSide {
     pub bytes: u64,
     /// The sum, modulo 2^256, of the SHA-256 of `key\0size\0checksum\n` of each object, in hex: the same in whatever order they are added.
     pub digest: String,
+}
+
+/// An inventory that the work was cut by. Nothing was proved by it: every object was listed at both places afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PlannedBy {
+    /// The address of its manifest.
+    pub inventory: String,
+    /// When the store began to write it, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
 }
 
 /// How many objects were proved equal by what.
@@ -169,6 +183,15 @@ impl Evidence {
                 format_args!("| {kind} | {parts} | {copied} | {bytes} | {removed} | {unsettled} | {took_ms} |\n"),
             );
         }
+        if let Some(PlannedBy { inventory, created_at }) = &self.planned_by {
+            let age = created_at.map(|at| format!(" of {at}")).unwrap_or_default();
+            put(
+                &mut text,
+                format_args!(
+                    "\nThe work was first cut by the inventory `{inventory}`{age}; every object was listed afterwards.\n"
+                ),
+            );
+        }
         put(&mut text, format_args!("\nWriters were asked to wait for {} ms.\n", self.held_ms));
         if self.foreign > 0 {
             put(
@@ -271,6 +294,7 @@ mod tests {
             listing: "cd".into(),
             verify: "sample".into(),
             means: EvidenceMeans { etag: 2, ..EvidenceMeans::default() },
+            planned_by: Some(PlannedBy { inventory: "s3://lists/manifest.json".into(), created_at: None }),
             rounds: vec![round],
             foreign: 0,
             skipped: 0,
@@ -299,6 +323,7 @@ mod tests {
             "`verify: sample`): 2 by ETag",
             "| hold | 1 | 2 | 9 |",
             "7 ms",
+            "`s3://lists/manifest.json`; every",
             "too late",
             "a.csv",
         ];

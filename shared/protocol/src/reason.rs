@@ -197,6 +197,9 @@ reasons! {
     PlanMissing "plan-missing"
         "The plan that the parts of a migration follow is not stored any more."
         "Replay the dead letter of the job itself (not of a part), or migrate again: the dataset is planned anew, and what is copied is not copied again.";
+    InventoryInvalid "inventory-invalid"
+        "The inventory that the workflow names is not there, is damaged, is of another bucket, or is written in a way that is not read."
+        "The message says which. Name the `manifest.json` of another inventory in `with:` of `honk/migrate`, or take `inventory` out: then both places are listed. Register the workflow, and migrate again.";
     TargetFull "target-full"
         "The target has no room left, a quota of it is used up, or the dataset is larger than the `room` that the workflow gives it."
         "Make room or raise the quota, then replay the dead letter: what is already copied is not copied again.";

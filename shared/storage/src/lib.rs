@@ -37,7 +37,7 @@ pub use client::{SharedBudget, Stores};
 pub use config::{Credentials, EndpointConfig, StorageConfig};
 pub use error::{ErrorKind, StorageError};
 pub use layout::PartLayout;
-pub use list::{ObjectInfo, PageCursor};
+pub use list::{ObjectInfo, PageCursor, decoded};
 pub use multipart::{Part, Upload, UploadId};
 pub use place::{Place, is_same_endpoint, overlap};
 pub use read::{ByteRange, Download};

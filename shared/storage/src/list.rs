@@ -132,8 +132,8 @@ impl Store {
     }
 }
 
-/// Undoes `encoding-type=url`, which writes a space as `+`.
-pub(crate) fn decoded(key: &str) -> Option<String> {
+/// Undoes `encoding-type=url`, which writes a space as `+`; none if that is not UTF-8. Inventories encode keys alike.
+pub fn decoded(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

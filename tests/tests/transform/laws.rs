@@ -6,12 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use honk_agent::registry::Registry;
 use honk_agent::{Action, JobContext};
 use honk_migrate::action::Migrate;
-use honk_migrate::book::Book;
 use honk_migrate::copy::CopySettings;
-use honk_migrate::metrics::MigrateMetrics;
 use honk_migrate::transform::TransformSettings;
 use honk_protocol::dataset::Side;
 use honk_protocol::name::{PoolName, RunId, WorkflowHash};
@@ -58,19 +55,15 @@ impl<'h> Transformations<'h> {
         };
         let (clock, s3) = (Clock::system(), &self.harness.s3);
         let storage = json!({ "access_key": s3.access_key(), "secret_key": s3.secret_key() });
+        let stores = self.harness.stores.clone();
         let migrate = Migrate {
-            registry: Registry::new(&self.harness.bus, clock.clone()),
-            book: Book::new(&self.harness.bus),
-            stores: self.harness.stores.clone(),
-            settings: CopySettings::default(),
-            metrics: MigrateMetrics::default(),
             transform: TransformSettings {
                 program: Some(self.program.clone()),
                 memory_bytes: 64 << 20,
                 spill: None,
                 storage: serde_json::from_value(storage).unwrap(),
             },
-            clock: clock.clone(),
+            ..Migrate::new(&self.harness.bus, stores, CopySettings::default(), clock.clone())
         };
         let run = Arc::new(Run::create(new, false, clock.now()).0);
         Transformation { harness: self.harness, action: Arc::new(migrate), dataset, run }

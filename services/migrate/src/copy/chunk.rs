@@ -6,7 +6,7 @@ use super::span::KeyRange;
 use super::tally::Work;
 
 /// The most chunks of one plan: each stands in the run's record, which is one message.
-const MOST_CHUNKS: usize = 500;
+pub(crate) const MOST_CHUNKS: usize = 500;
 
 /// A range of keys and what was found to be done in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
