@@ -35,7 +35,7 @@ use crate::output::Output;
 use crate::system::{Nats, Services, context, provision, start_nats};
 
 /// If the migration has not ended by then, the measurement is given up.
-const STUCK: Duration = Duration::from_mins(60);
+const STUCK: Duration = Duration::from_hours(1);
 
 /// The workflow that is measured.
 const WORKFLOW: &str = "
