@@ -29,7 +29,7 @@ async fn a_function_serves_a_pool_with_typed_parameters_and_outputs() {
     let harness = with_pool().await;
     let data = TempDir::new().unwrap();
     let _intake = harness.spawn(Service::Intake, &[]);
-    let mut agent = harness.spawn_binary(&example("honk-sdk", "row_count"), &[("HONK_AGENT__SLOTS", "2")]);
+    let mut agent = harness.spawn_binary(&example("row_count"), &[("HONK_AGENT__SLOTS", "2")]);
     harness.register(&workflow(data.path())).await;
     std::fs::write(data.path().join("three.csv"), "name\na\nb\nc\n").unwrap();
     std::fs::write(data.path().join("none.csv"), "name\n").unwrap();
@@ -61,7 +61,7 @@ async fn a_function_serves_a_pool_with_typed_parameters_and_outputs() {
 #[tokio::test]
 async fn an_agent_of_a_pool_that_does_not_exist_says_how_it_is_made() {
     let harness = Harness::start().await;
-    let mut agent = harness.spawn_binary(&example("honk-sdk", "row_count"), &[]);
+    let mut agent = harness.spawn_binary(&example("row_count"), &[]);
     assert_eq!(agent.ended(PATIENCE).await.code(), Some(1));
     let log = agent.log();
     assert!(log.contains("cannot serve the pool `checks`") && log.contains("honk provision --pool checks"), "{log}");

@@ -246,7 +246,7 @@ async fn items_that_an_agent_in_rust_has_made_are_done_and_joined() {
              steps: [{{uses: acme/row-count, with: {{folder: {folder}}}}}]\n  joined:\n    needs: [each]\n    steps: [{{uses: honk/noop}}]\n"
         ))
         .await;
-    let rust = example("honk-sdk", "row_count");
+    let rust = example("row_count");
     let mut reader =
         setting.harness.spawn_binary(&rust, &[("HONK_FAIL_POINT", "after-publish"), ("HONK_AGENT__SLOTS", "1")]);
     let run = setting.harness.run_workflow("items", "d", Map::new()).await;

@@ -46,21 +46,25 @@ impl Service {
 /// The folder with the binaries of every [`Service`]; builds them once per test process.
 pub fn services() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| build(Service::BUILT.iter().flat_map(|service| ["-p", service.name()]).chain(["--bins"])))
+    FOLDER.get_or_init(|| programs(&Service::BUILT.map(Service::name), "process"))
 }
 
 /// The program `honk-transform`, built. Not with the services: it takes longer than all of them, and few tests need it.
-///
-/// With the features that its dependencies have in `cargo test --workspace`, so that the query engine is compiled once: those of the whole
-/// workspace, and because a test is built as well, those that only tests ask for.
 pub fn transform() -> PathBuf {
     const NAME: &str = "honk-transform";
-    build(["--workspace", "--bin", NAME, "--test", "program"]).join(NAME)
+    programs(&[NAME], "program").join(NAME)
 }
 
-/// An example of a package, built.
-pub fn example(package: &str, name: &str) -> PathBuf {
-    build(["-p", package, "--example", name]).join("examples").join(name)
+/// Programs of the workspace, in the folder that they are built into. With the features that their dependencies have in `cargo test --workspace`,
+/// so that nothing is compiled twice: those of the whole workspace, and because a `test` is built as well, those that only tests ask for.
+fn programs(names: &[&str], test: &str) -> PathBuf {
+    let bins = names.iter().flat_map(|name| ["--bin", name]);
+    build(["--workspace", "--test", test].into_iter().chain(bins))
+}
+
+/// An example of the workspace, built; with the same features.
+pub fn example(name: &str) -> PathBuf {
+    build(["--workspace", "--example", name]).join("examples").join(name)
 }
 
 /// The target folder that this test was built into.
