@@ -1,7 +1,5 @@
 //! The laws of every action, checked on the one that moves bytes: done twice, broken off anywhere, cancelled midway.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,19 +7,18 @@ use async_trait::async_trait;
 use honk_agent::{Action, JobContext};
 use honk_migrate::action::Migrate;
 use honk_migrate::copy::CopySettings;
-use honk_protocol::name::{PoolName, RunId, WorkflowHash};
-use honk_protocol::run::{EventRef, Fence, NewRun, Outputs, Run, WorkflowRef};
+use honk_protocol::run::Outputs;
 use honk_service::Clock;
 use honk_testkit::law::{Case, cancelled_midway, crashed_anywhere, delivered_twice};
+use honk_testkit::world::{attempt, job};
 use honk_testkit::{Dataset, Fault, FaultProxy, Harness};
-use tokio_util::sync::CancellationToken;
 
 /// A dataset of its own between two stores, and a run of its own to migrate it.
 struct Migration<'h> {
     harness: &'h Harness,
     action: Arc<dyn Action>,
     dataset: Dataset,
-    run: Arc<Run>,
+    job: JobContext,
 }
 
 /// Makes migrations, each of another dataset.
@@ -36,22 +33,10 @@ impl<'h> Migrations<'h> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let name = format!("set-{number}");
         let dataset = self.harness.dataset_between(&name, 3, (&self.harness.s3.url(), &self.target)).await;
-        let new = NewRun {
-            id: RunId::of_event("test", &name),
-            dataset: dataset.name.clone(),
-            workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
-            event: EventRef { source: "test".into(), id: name },
-            trace: String::new(),
-            input: serde_json::Map::new(),
-            limit_ms: None,
-            gate: None,
-            jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
-        };
-        let clock = Clock::system();
         let stores = self.harness.stores.clone();
-        let migrate = Migrate::new(&self.harness.bus, stores, CopySettings::default(), clock.clone());
-        let run = Arc::new(Run::create(new, false, clock.now()).0);
-        Migration { harness: self.harness, action: Arc::new(migrate), dataset, run }
+        let migrate = Migrate::new(&self.harness.bus, stores, CopySettings::default(), Clock::system());
+        let job = job(dataset.name.as_str(), &name, "migrate");
+        Migration { harness: self.harness, action: Arc::new(migrate), dataset, job }
     }
 }
 
@@ -61,21 +46,13 @@ impl Case for Migration<'_> {
         Arc::clone(&self.action)
     }
 
-    fn job(&self, attempt: u32) -> JobContext {
-        JobContext {
-            run: Arc::clone(&self.run),
-            job: "migrate".parse().unwrap(),
-            fence: Fence { generation: 1, attempt },
-            may_split: false,
-            with: std::collections::BTreeMap::new(),
-            cancelled: CancellationToken::new(),
-            progress: Arc::default(),
-        }
+    fn job(&self, number: u32) -> JobContext {
+        attempt(&self.job, number)
     }
 
     async fn check(&self, outputs: &Outputs) {
         assert_eq!(outputs["objects"], 3);
-        self.harness.assert_migrated(&self.dataset, &self.run.id).await;
+        self.harness.assert_migrated(&self.dataset, &self.job.run.id).await;
     }
 }
 

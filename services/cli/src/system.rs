@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::parts::{Nats, context, provision, start_nats};
 pub(crate) use self::whole::{Addresses, System, SystemOptions, start_s3, storage_settings};
+use crate::error::CliError;
 
 type Serving = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
@@ -78,6 +79,21 @@ impl Services {
             Some(Err(error)) => Failure::new(format!("a service broke off: {error}")),
             None => Failure::new("no service is running"),
         }
+    }
+
+    /// Does `work` while they run, unless one of them fails meanwhile, and then stops them.
+    pub(crate) async fn during<C, T>(
+        mut self,
+        context: &Context<C>,
+        work: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
+        let done = tokio::select! {
+            failure = self.first_failure() => Err(failure.into()),
+            done = work => done,
+        };
+        context.lifecycle.stop();
+        self.ended().await;
+        done
     }
 
     /// Waits until all of them have ended.

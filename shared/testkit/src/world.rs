@@ -161,6 +161,16 @@ pub fn job(dataset: &str, event: &str, job: &str) -> JobContext {
     }
 }
 
+/// The same job, as attempt number `attempt` (from 1) begins it.
+pub fn attempt(context: &JobContext, attempt: u32) -> JobContext {
+    JobContext {
+        fence: Fence { generation: 1, attempt },
+        cancelled: CancellationToken::new(),
+        progress: Arc::default(),
+        ..context.clone()
+    }
+}
+
 /// The same job after an earlier one of its run has left these outputs.
 pub fn after(context: &JobContext, earlier: &str, outputs: &Value) -> JobContext {
     let mut run = Run::clone(&context.run);

@@ -11,14 +11,13 @@ use honk_migrate::action::Migrate;
 use honk_migrate::copy::CopySettings;
 use honk_migrate::transform::TransformSettings;
 use honk_protocol::dataset::Side;
-use honk_protocol::name::{PoolName, RunId, WorkflowHash};
-use honk_protocol::run::{EventRef, Fence, NewRun, Outputs, Run, WorkflowRef};
+use honk_protocol::run::Outputs;
 use honk_service::Clock;
 use honk_testkit::law::{Case, cancelled_midway, crashed_anywhere, delivered_twice};
+use honk_testkit::world::{attempt, job};
 use honk_testkit::{Dataset, Harness, binaries};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use crate::{dataset, fetch, harness};
 
@@ -27,7 +26,7 @@ struct Transformation<'h> {
     harness: &'h Harness,
     action: Arc<dyn Action>,
     dataset: Dataset,
-    run: Arc<Run>,
+    job: JobContext,
 }
 
 /// Makes transformations, each of another dataset.
@@ -42,18 +41,7 @@ impl<'h> Transformations<'h> {
         let name = format!("set-{}", self.made.fetch_add(1, Ordering::Relaxed));
         let objects = [("1.csv", b"n\n1\n".to_vec()), ("2.csv", b"n\n2\n3\n".to_vec())];
         let dataset = dataset(self.harness, &name, &objects).await;
-        let new = NewRun {
-            id: RunId::of_event("test", &name),
-            dataset: dataset.name.clone(),
-            workflow: WorkflowRef { name: "w".parse().unwrap(), hash: WorkflowHash::of(b"w") },
-            event: EventRef { source: "test".into(), id: name },
-            trace: String::new(),
-            input: serde_json::Map::new(),
-            limit_ms: None,
-            gate: None,
-            jobs: vec![("migrate".parse().unwrap(), PoolName::default_pool(), vec![]).into()],
-        };
-        let (clock, s3) = (Clock::system(), &self.harness.s3);
+        let s3 = &self.harness.s3;
         let storage = json!({ "access_key": s3.access_key(), "secret_key": s3.secret_key() });
         let stores = self.harness.stores.clone();
         let migrate = Migrate {
@@ -63,10 +51,11 @@ impl<'h> Transformations<'h> {
                 spill: None,
                 storage: serde_json::from_value(storage).unwrap(),
             },
-            ..Migrate::new(&self.harness.bus, stores, CopySettings::default(), clock.clone())
+            ..Migrate::new(&self.harness.bus, stores, CopySettings::default(), Clock::system())
         };
-        let run = Arc::new(Run::create(new, false, clock.now()).0);
-        Transformation { harness: self.harness, action: Arc::new(migrate), dataset, run }
+        let with = BTreeMap::from([("transform".to_owned(), json!({ "format": "csv", "max_rows_per_file": 2 }))]);
+        let job = JobContext { with, ..job(dataset.name.as_str(), &name, "migrate") };
+        Transformation { harness: self.harness, action: Arc::new(migrate), dataset, job }
     }
 }
 
@@ -76,23 +65,14 @@ impl Case for Transformation<'_> {
         Arc::clone(&self.action)
     }
 
-    fn job(&self, attempt: u32) -> JobContext {
-        let transform = json!({ "format": "csv", "max_rows_per_file": 2 });
-        JobContext {
-            run: Arc::clone(&self.run),
-            job: "migrate".parse().unwrap(),
-            fence: Fence { generation: 1, attempt },
-            may_split: false,
-            with: BTreeMap::from([("transform".to_owned(), transform)]),
-            cancelled: CancellationToken::new(),
-            progress: Arc::default(),
-        }
+    fn job(&self, number: u32) -> JobContext {
+        attempt(&self.job, number)
     }
 
     async fn check(&self, outputs: &Outputs) {
         assert_eq!((&outputs["objects"], &outputs["evidence"]["transform"]["after"]["rows"]), (&json!(2), &json!(3)));
         let location = self.harness.location(&self.dataset).await;
-        assert_eq!((location.active, location.run.as_ref()), (Side::Target, Some(&self.run.id)));
+        assert_eq!((location.active, location.run.as_ref()), (Side::Target, Some(&self.job.run.id)));
         let folder = TempDir::new().unwrap();
         let keys = fetch(self.harness, &self.dataset, folder.path()).await;
         let text = |key: &String| std::fs::read_to_string(folder.path().join(self.dataset.name.as_str()).join(key));

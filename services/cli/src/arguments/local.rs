@@ -93,7 +93,7 @@ pub(crate) struct CopyArguments {
 /// Stores to measure at.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArguments {
-    /// An S3 endpoint; a second one for copies between two. Without any, two embedded stores in memory are started
+    /// An S3 endpoint; a second one for copies between two. Without any, embedded stores in memory are started
     #[arg(long, value_name = "URL", num_args = 1..=2)]
     pub(crate) endpoint: Vec<reqwest::Url>,
     /// Access key at the endpoints

@@ -67,13 +67,7 @@ async fn measure(arguments: &ChainsArguments, nats: &Nats) -> Result<Report, Cli
     }
     let mut load = Load::new(bus, datasets, STUCK).await?;
     let in_flight = arguments.in_flight.map_or(IN_FLIGHT, std::num::NonZero::get);
-    let measured = tokio::select! {
-        failure = services.first_failure() => Err(failure.into()),
-        measured = measured(&mut load, arguments.runs.get(), in_flight, nats.pid()) => measured,
-    };
-    context.lifecycle.stop();
-    services.ended().await;
-    measured
+    services.during(&context, measured(&mut load, arguments.runs.get(), in_flight, nats.pid())).await
 }
 
 /// An agent as the services run it, without actions of its own.

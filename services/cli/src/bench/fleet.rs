@@ -107,15 +107,11 @@ impl Fleet<'_> {
             fleet.push(Process::start("agent", &told).await?);
         }
         let mut load = Load::new(self.bus.clone(), datasets, STUCK).await?;
-        let begin = Instant::now();
-        let measured = tokio::select! {
-            failure = services.first_failure() => Err(failure.into()),
-            measured = load.run(1, 1) => measured,
+        let measured = async {
+            let begin = Instant::now();
+            load.run(1, 1).await.map(|_latencies| begin.elapsed())
         };
-        let took = begin.elapsed();
-        context.lifecycle.stop();
-        services.ended().await;
-        measured?;
+        let took = services.during(&context, measured).await?;
         let mut used = Vec::new();
         for agent in fleet {
             used.push(agent.end().await?);

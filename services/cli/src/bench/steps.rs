@@ -70,13 +70,7 @@ async fn measure(arguments: &StepsArguments, nats: &Nats, folder: &std::path::Pa
     services.start(&context, "honk-intake", IntakeConfig::default(), honk_intake::serve);
     services.start(&context, "honk-runner", RunnerConfig::default(), honk_runner::serve);
     let mut load = Load::new(bus, datasets, STUCK).await?;
-    let measured = tokio::select! {
-        failure = services.first_failure() => Err(failure.into()),
-        measured = compare(&mut load, runs, nats.pid()) => measured,
-    };
-    context.lifecycle.stop();
-    services.ended().await;
-    measured
+    services.during(&context, compare(&mut load, runs, nats.pid())).await
 }
 
 async fn compare(load: &mut Load, runs: u32, server: Option<u32>) -> Result<StepsReport, CliError> {

@@ -23,10 +23,11 @@ pub struct Keys {
 }
 
 impl Keys {
-    pub(super) fn add(&mut self, key: String) {
+    /// Counts a key, and names it if it is one of the first.
+    pub(crate) fn add(&mut self, key: impl Into<String>) {
         self.count += 1;
         if self.first.len() < NAMED_KEYS {
-            self.first.push(key);
+            self.first.push(key.into());
         }
     }
 

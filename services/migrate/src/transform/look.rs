@@ -13,7 +13,7 @@ use honk_protocol::transform::{Expect, FileEvidence};
 use honk_storage::listing::{Survey, Surveyor};
 use honk_storage::{ObjectInfo, StorageError, Stores};
 
-use crate::copy::{Kept, Keys, MOST_KEPT, NAMED_KEYS};
+use crate::copy::{Kept, Keys, MOST_KEPT};
 
 /// Keys per listing request.
 const PAGE: i32 = 1_000;
@@ -80,7 +80,7 @@ impl Looked<'_> {
         let mut late = Keys::default();
         self.each(|key, object| {
             if before.0.get(&hash(key)) != Some(&version(object)) {
-                count(&mut late, key);
+                late.add(key);
             }
             Ok(())
         })
@@ -100,7 +100,7 @@ impl Looked<'_> {
             names.push(key.to_owned());
             let is_folder = object.size == 0 && object.key.ends_with('/');
             if !is_folder && !expect.is_quarantine(key) {
-                count(&mut in_the_way, key);
+                in_the_way.add(key);
             }
             Ok(())
         })
@@ -145,13 +145,6 @@ fn hash(text: &str) -> u64 {
 
 fn version(object: &ObjectInfo) -> u64 {
     hash(&format!("{} {}", object.size, object.etag.as_str()))
-}
-
-fn count(keys: &mut Keys, key: &str) {
-    keys.count += 1;
-    if keys.first.len() < NAMED_KEYS {
-        keys.first.push(key.to_owned());
-    }
 }
 
 /// Nothing is written among other people's objects unless somebody has said so.

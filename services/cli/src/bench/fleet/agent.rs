@@ -36,11 +36,6 @@ pub(crate) async fn run(output: &Output) -> Result<(), CliError> {
     let mut services = Services::new();
     let config = MigrateConfig { storage, ..MigrateConfig::default() };
     services.start(&context, "honk-migrate", config, honk_migrate::serve);
-    tokio::select! {
-        failure = services.first_failure() => return Err(failure.into()),
-        ended = closed() => ended?,
-    }
-    context.lifecycle.stop();
-    services.ended().await;
+    services.during(&context, closed()).await?;
     output.json(&Used { cpu_s: used_so_far().as_secs_f64(), peak_kib: peak_kib() })
 }
