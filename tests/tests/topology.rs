@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use honk_bus::{Bus, Change, ConnectOptions, bucket_config, consumer_config, object_store_config, stream_config};
-use honk_protocol::topology::{Settings, Topology, WhenFull};
+use honk_protocol::topology::{LOGS, Settings, Topology, WhenFull};
 use honk_testkit::raw::Raw;
 use honk_testkit::users;
 use serde::Serialize;
@@ -122,6 +122,23 @@ async fn a_stream_that_drifted_is_brought_back_where_no_message_can_be_lost_by_i
     assert!(shown[0].contains("max_age: 3600s → 2592000s") && shown[0].contains("discard: Old → New"), "{shown:?}");
     assert_eq!(shown[1], "consumer validate: ack_wait: 5s → 30s");
     assert_eq!(bus.provision(&default()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_stream_for_which_the_server_has_no_room_is_refused_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let nats = users::open_to_all(folder.path()).await;
+    let bus = bus(nats.url()).await;
+    let mut vast = default();
+    let logs = vast.streams.iter_mut().find(|stream| stream.name == LOGS).unwrap();
+    logs.max_bytes = Some(i64::MAX / 2);
+    let error = bus.provision(&vast).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("no room on the server for `HONK_LOGS`, which reserves 4611686018427387903 bytes"),
+        "{error}"
+    );
+    assert!(error.contains("max_file_store"), "{error}");
+    bus.provision(&default()).await.unwrap();
 }
 
 #[tokio::test]

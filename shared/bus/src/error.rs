@@ -97,6 +97,18 @@ pub enum ProvisionError {
         /// `field: have → want`, separated by commas.
         differences: String,
     },
+    /// The server has no room for what a stream or bucket reserves.
+    #[error(
+        "no room on the server for `{name}`, which reserves {bytes} bytes: give JetStream more with \
+         `max_file_store` in the server's configuration or the account's limits (by default a server takes three \
+         quarters of the disk that was free when it started), or free some disk and restart the server"
+    )]
+    NoRoom {
+        /// Of the stream.
+        name: String,
+        /// What it reserves, in bytes, on each server that holds a copy of it.
+        bytes: i64,
+    },
     /// A request failed.
     #[error(transparent)]
     Bus(#[from] BusError),

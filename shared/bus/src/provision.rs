@@ -4,8 +4,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Compression, Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType,
 };
@@ -23,6 +24,9 @@ const MARKER_TTL: Duration = Duration::from_mins(5);
 const CONSUMER_NOT_FOUND: u64 = 10014;
 /// The server's code for a stream that does not exist (`JSStreamNotFoundErr`).
 const STREAM_NOT_FOUND: u64 = 10059;
+
+/// What the server says of a stream that reserves more than itself, or its account, has left.
+const NO_ROOM: [ErrorCode; 2] = [ErrorCode::STORAGE_RESOURCES_EXCEEDED, ErrorCode::ACCOUNT_RESOURCES_EXCEEDED];
 
 /// Something that provisioning did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,8 +122,14 @@ impl Bus {
             Step::Refuse(error) => Err(error),
             Step::CreateStream(config) => {
                 let name = config.name.clone();
+                let bytes = config.max_bytes;
                 let created = self.context.create_stream(*config).await;
-                created.map_err(|error| BusError::refused(format!("create stream {name}"), &error))?;
+                created.map_err(|error| match error.kind() {
+                    CreateStreamErrorKind::JetStream(refusal) if NO_ROOM.contains(&refusal.error_code()) => {
+                        ProvisionError::NoRoom { name: name.clone(), bytes }
+                    }
+                    _ => BusError::refused(format!("create stream {name}"), &error).into(),
+                })?;
                 Ok(Change::Created(format!("stream {name}")))
             }
             Step::UpdateStream(config, shown) => {

@@ -57,7 +57,7 @@ async fn connect(url: Option<String>) -> Result<Bus, CliError> {
 fn refused(error: &ProvisionError) -> CliError {
     let told = CliError::failed("cannot make streams and consumers match the topology").caused_by(error);
     match error {
-        ProvisionError::Differs { .. } => told,
+        ProvisionError::Differs { .. } | ProvisionError::NoRoom { .. } => told,
         ProvisionError::Bus(_) => told.hint("has the server JetStream, and may this user make streams and consumers?"),
     }
 }

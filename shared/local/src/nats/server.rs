@@ -15,6 +15,10 @@ const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// A server that has not flushed and left by then is stuck.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What `JetStream` may promise to its streams, in bytes: in effect, whatever the disk has. The server's own default is three quarters of
+/// what is free when it starts, and on a fuller disk it refuses every stream that has a limit.
+const MAX_FILE_STORE: u64 = 1 << 40;
+
 /// How much of the log's end goes into an error.
 const LOG_TAIL_BYTES: u64 = 2_000;
 
@@ -39,7 +43,7 @@ pub struct NatsOptions {
 }
 
 impl NatsOptions {
-    /// A server on a free port with the server's own defaults.
+    /// A server on a free port with the server's own defaults, and as much room for streams as the disk has.
     pub fn new(binary: impl Into<PathBuf>, store_dir: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
@@ -69,9 +73,8 @@ impl NatsOptions {
             let relative = relative_to(extra, &self.store_dir);
             writeln!(text, "include \"{}\"", relative.display()).unwrap_or_default();
         }
-        if self.sync_always {
-            text.push_str("jetstream { sync_interval: always }\n");
-        }
+        let sync = if self.sync_always { ", sync_interval: always" } else { "" };
+        writeln!(text, "jetstream {{ max_file_store: {MAX_FILE_STORE}{sync} }}").unwrap_or_default();
         if let Some(bytes) = self.max_payload {
             writeln!(text, "max_payload: {bytes}").unwrap_or_default();
         }
@@ -227,7 +230,7 @@ mod tests {
     fn the_configuration_says_only_what_was_asked_for() {
         let mut options = NatsOptions::new("/bin/nats-server", "/var/store");
         let always: Vec<String> = options.config_text().lines().skip(1).map(str::to_owned).collect();
-        assert_eq!(always, ["disable_sublist_cache: true"]);
+        assert_eq!(always, ["disable_sublist_cache: true", "jetstream { max_file_store: 1099511627776 }"]);
         options.sync_always = true;
         options.max_payload = Some(2048);
         options.config = Some("/etc/honk/users.conf".into());
