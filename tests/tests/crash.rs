@@ -1,14 +1,20 @@
-//! Kill -9 of each service at each point of "record, publish, ack", and of all of them at random: every run recovers, and nothing is
-//! applied twice.
+//! Kill -9 of each service at each point of "record, publish, ack", of all of them at random, and of the API under its producers: every
+//! run recovers, nothing is applied twice, and what was accepted is not lost.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in its helpers")]
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
+use honk_protocol::event::OnboardEvent;
+use honk_protocol::name::RunId;
 use honk_protocol::reason::Reason;
 use honk_protocol::run::RunState;
-use honk_testkit::{Harness, PATIENCE, Process, Receiver, Service};
-use serde_json::json;
+use honk_testkit::{Dataset, Harness, PATIENCE, Process, Receiver, Service};
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// Where an agent can be killed, in the order in which it passes.
 const AGENT_POINTS: [&str; 5] = ["before-work", "after-work", "after-record", "after-publish", "after-ack"];
@@ -144,4 +150,70 @@ async fn two_hundred_migrations_survive_kills_of_everything_at_random() {
     let Fleet { running, .. } = fleet;
     harness.finish().await;
     drop(running);
+}
+
+/// A producer as it should be: asks again, with the same event, until it is answered. `api` is the port to ask at; how often there was no
+/// answer is added to `unanswered`.
+async fn produce(event: &OnboardEvent, mut api: watch::Receiver<u16>, unanswered: &watch::Sender<usize>) -> RunId {
+    let client = reqwest::Client::new();
+    loop {
+        let url = format!("http://127.0.0.1:{}/events", *api.borrow_and_update());
+        let answered = async {
+            let answer = client.post(url).body(event.to_structured()).send().await?.error_for_status()?;
+            answer.json::<Value>().await
+        };
+        match answered.await {
+            Ok(accepted) => return accepted["run"].as_str().unwrap().parse().unwrap(),
+            Err(error) if error.is_status() => panic!("refused: {error}"),
+            Err(_) => {
+                unanswered.send_modify(|count| *count += 1);
+                tokio::time::timeout(PATIENCE, api.changed()).await.expect("the API is started again").unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_api_has_accepted_becomes_a_run_and_what_is_asked_again_no_second_one() {
+    const EVENTS: usize = 300;
+    const PRODUCERS: usize = 8;
+    const KILLS: usize = 12;
+    /// On its own port alone, of which it then has one.
+    const QUIET: [(&str, &str); 2] = [("HONK_API__LISTEN", "127.0.0.1:0"), ("HONK_ADMIN__LISTEN", "")];
+    let harness = Harness::start().await;
+    harness.register("{name: chain, on: dataset_onboard, jobs: {notify: {steps: [{uses: honk/noop}]}}}").await;
+    let mut events = Vec::new();
+    for number in 0..EVENTS {
+        let name = format!("set-{number}");
+        harness.import(&name, "Resource", &json!({}), &json!({ "type": "dataset" })).await;
+        let event = harness.event(&Dataset { name: name.parse().unwrap() }, &name);
+        events.push(OnboardEvent { workflow: Some("chain".parse().unwrap()), ..event });
+    }
+    let _services = [harness.spawn(Service::Intake, &[]), harness.spawn(Service::Notify, &[])];
+    let mut api = harness.spawn(Service::Api, &QUIET);
+    api.ready().await;
+
+    let (port, asked_at) = watch::channel(api.listening_port().unwrap());
+    let (accepted, mut seen) = watch::channel(0);
+    let unanswered = watch::Sender::new(0);
+    let producing = stream::iter(&events).map(|event| async {
+        let run = produce(event, asked_at.clone(), &unanswered).await;
+        accepted.send_modify(|count| *count += 1);
+        run
+    });
+    let killing = async {
+        for kill in 1..=KILLS {
+            seen.wait_for(|count| *count >= kill * EVENTS / (KILLS + 1)).await.unwrap();
+            api.kill9().await;
+            api = harness.spawn(Service::Api, &QUIET);
+            api.ready().await;
+            port.send_replace(api.listening_port().unwrap());
+        }
+    };
+    let (runs, ()) = tokio::join!(producing.buffer_unordered(PRODUCERS).collect::<Vec<RunId>>(), killing);
+    println!("{KILLS} kills, {} requests without an answer", *unanswered.borrow());
+    assert!(*unanswered.borrow() > 0, "the test must meet what it is about");
+    harness.succeed(&runs, PATIENCE).await;
+    assert_eq!(harness.runs().await.len(), EVENTS, "one run an event, however often it was asked for");
+    harness.finish().await;
 }

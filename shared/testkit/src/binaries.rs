@@ -18,13 +18,15 @@ pub enum Service {
     Notify,
     /// `honk-runner`.
     Runner,
+    /// `honk-api`.
+    Api,
 }
 
 impl Service {
     /// Everything that one migration needs.
     pub const ALL: [Self; 4] = [Self::Intake, Self::Validate, Self::Migrate, Self::Notify];
 
-    const BUILT: [Self; 5] = [Self::Intake, Self::Validate, Self::Migrate, Self::Notify, Self::Runner];
+    const BUILT: [Self; 6] = [Self::Intake, Self::Validate, Self::Migrate, Self::Notify, Self::Runner, Self::Api];
 
     /// Its package and its binary.
     pub const fn name(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Service {
             Self::Migrate => "honk-migrate",
             Self::Notify => "honk-notify",
             Self::Runner => "honk-runner",
+            Self::Api => "honk-api",
         }
     }
 
