@@ -14,5 +14,6 @@ mod logs;
 mod migrate;
 mod runs;
 mod stub;
+mod terminal;
 mod usage;
 mod workflows;

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use super::terminal;
+
 #[derive(Debug, Clone)]
 struct Answer {
     status: u16,
@@ -111,6 +113,13 @@ impl Stub {
         let url = format!("http://{}", self.address);
         let output = run(command(arguments).env("HONK_API_URL", &url), stdin);
         show(&output).replace(&self.address.to_string(), "[api]")
+    }
+
+    /// Runs `honk` on a terminal of its own: everything that it writes there, movements of the cursor and all.
+    pub(crate) fn honk_on_terminal(&self, arguments: &str) -> String {
+        let mut command = command(arguments);
+        command.env("HONK_API_URL", format!("http://{}", self.address));
+        terminal::run(command)
     }
 
     /// What `honk` prints on standard output, as JSON.
