@@ -20,11 +20,6 @@ const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// How long the marker of an expired key stands.
 const MARKER_TTL: Duration = Duration::from_mins(5);
 
-/// The server's code for a consumer that does not exist (`JSConsumerNotFoundErr`).
-const CONSUMER_NOT_FOUND: u64 = 10014;
-/// The server's code for a stream that does not exist (`JSStreamNotFoundErr`).
-const STREAM_NOT_FOUND: u64 = 10059;
-
 /// What the server says of a stream that reserves more than itself, or its account, has left.
 const NO_ROOM: [ErrorCode; 2] = [ErrorCode::STORAGE_RESOURCES_EXCEEDED, ErrorCode::ACCOUNT_RESOURCES_EXCEEDED];
 
@@ -247,13 +242,13 @@ pub fn consumer_config(consumer: &Consumer) -> pull::Config {
 }
 
 fn is_stream_missing(kind: &GetStreamErrorKind) -> bool {
-    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND)
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// A stream that is still to be created has no consumers either.
 fn is_consumer_missing(error: &async_nats::jetstream::stream::ConsumerError) -> bool {
-    let missing = [CONSUMER_NOT_FOUND, STREAM_NOT_FOUND];
-    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if missing.contains(&error.error_code().0))
+    let missing = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if missing.contains(&error.error_code()))
 }
 
 fn differ<T: PartialEq + Debug>(field: &str, have: &T, want: &T, safe: bool) -> Option<Difference> {
