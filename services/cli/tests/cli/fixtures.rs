@@ -53,6 +53,11 @@ pub(crate) fn failed() -> Value {
     run
 }
 
+/// The answer to an event that was accepted.
+pub(crate) fn accepted() -> Value {
+    json!({"run": RUN, "url": format!("/api/runs/{RUN}")})
+}
+
 /// The end of a run, as its stream says it.
 pub(crate) fn end(state: &str) -> Value {
     json!({"run": RUN, "state": state})

@@ -3,12 +3,8 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use super::fixtures::{RUN, dead_event, end, failed, run, succeeded};
+use super::fixtures::{RUN, accepted, dead_event, end, failed, run, succeeded};
 use super::stub::Stub;
-
-fn accepted() -> Value {
-    json!({"run": RUN, "url": format!("/api/runs/{RUN}")})
-}
 
 fn not_found() -> Value {
     json!({"title": "Not found", "status": 404, "code": "run-unknown", "detail": "there is no such run"})

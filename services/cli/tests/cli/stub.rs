@@ -110,21 +110,25 @@ impl Stub {
 
     /// The same, with something on standard input.
     pub(crate) fn honk_reading(&self, arguments: &str, stdin: &str) -> String {
-        let url = format!("http://{}", self.address);
-        let output = run(command(arguments).env("HONK_API_URL", &url), stdin);
+        let output = run(&mut self.command(arguments), stdin);
         show(&output).replace(&self.address.to_string(), "[api]")
     }
 
     /// Runs `honk` on a terminal of its own: everything that it writes there, movements of the cursor and all.
     pub(crate) fn honk_on_terminal(&self, arguments: &str) -> String {
+        terminal::run(self.command(arguments))
+    }
+
+    /// `honk` with these words as its arguments, which asks this API.
+    fn command(&self, arguments: &str) -> Command {
         let mut command = command(arguments);
         command.env("HONK_API_URL", format!("http://{}", self.address));
-        terminal::run(command)
+        command
     }
 
     /// What `honk` prints on standard output, as JSON.
     pub(crate) fn json(&self, arguments: &str) -> Value {
-        let output = run(command(arguments).env("HONK_API_URL", format!("http://{}", self.address)), "");
+        let output = run(&mut self.command(arguments), "");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", show(&output)))
     }
 }

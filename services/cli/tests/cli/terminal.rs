@@ -9,7 +9,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 
-use super::fixtures::{RUN, end, failed, run as record, succeeded};
+use super::fixtures::{RUN, accepted, end, failed, run as record, succeeded};
 use super::stub::Stub;
 
 /// Wide enough for a bar beside its text.
@@ -39,7 +39,7 @@ fn a_bar_says_how_far_a_migration_is_and_gives_way_to_its_outcome() {
     let progress = json!({"run": RUN, "job": "migrate", "attempt": 1, "agent": "migrate-1",
         "objects": 50, "objects_total": 100, "bytes": 512, "bytes_total": 1_024});
     let api = Stub::new()
-        .on("POST /events", 202, &json!({"run": RUN, "url": format!("/api/runs/{RUN}")}))
+        .on("POST /events", 202, &accepted())
         .on_watch(
             RUN,
             &[
@@ -61,7 +61,7 @@ fn a_bar_says_how_far_a_migration_is_and_gives_way_to_its_outcome() {
 #[test]
 fn what_the_server_says_cannot_steer_the_terminal() {
     let api = Stub::new()
-        .on("POST /events", 202, &json!({"run": RUN, "url": format!("/api/runs/{RUN}")}))
+        .on("POST /events", 202, &accepted())
         .on_watch(RUN, &[("run", &failed()), ("end", &end("failure"))])
         .on(&format!("GET /api/runs/{RUN}"), 200, &failed());
     let shown = api.honk_on_terminal("migrate my-dataset --wait");
