@@ -12,7 +12,7 @@ use honk_protocol::event::OnboardEvent;
 use honk_protocol::name::RunId;
 use honk_protocol::reason::Reason;
 use honk_protocol::run::RunState;
-use honk_testkit::{Dataset, Harness, PATIENCE, Process, Receiver, Service};
+use honk_testkit::{Harness, PATIENCE, Process, Receiver, Service};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -154,8 +154,12 @@ async fn two_hundred_migrations_survive_kills_of_everything_at_random() {
 
 /// A producer as it should be: asks again, with the same event, until it is answered. `api` is the port to ask at; how often there was no
 /// answer is added to `unanswered`.
-async fn produce(event: &OnboardEvent, mut api: watch::Receiver<u16>, unanswered: &watch::Sender<usize>) -> RunId {
-    let client = reqwest::Client::new();
+async fn produce(
+    client: &reqwest::Client,
+    event: &OnboardEvent,
+    mut api: watch::Receiver<u16>,
+    unanswered: &watch::Sender<usize>,
+) -> RunId {
     loop {
         let url = format!("http://127.0.0.1:{}/events", *api.borrow_and_update());
         let answered = async {
@@ -184,10 +188,7 @@ async fn what_a_killed_api_has_accepted_becomes_a_run_and_what_is_asked_again_no
     harness.register("{name: chain, on: dataset_onboard, jobs: {notify: {steps: [{uses: honk/noop}]}}}").await;
     let mut events = Vec::new();
     for number in 0..EVENTS {
-        let name = format!("set-{number}");
-        harness.import(&name, "Resource", &json!({}), &json!({ "type": "dataset" })).await;
-        let event = harness.event(&Dataset { name: name.parse().unwrap() }, &name);
-        events.push(OnboardEvent { workflow: Some("chain".parse().unwrap()), ..event });
+        events.push(harness.event_for("chain", &format!("set-{number}")).await);
     }
     let _services = [harness.spawn(Service::Intake, &[]), harness.spawn(Service::Notify, &[])];
     let mut api = harness.spawn(Service::Api, &QUIET);
@@ -195,9 +196,9 @@ async fn what_a_killed_api_has_accepted_becomes_a_run_and_what_is_asked_again_no
 
     let (port, asked_at) = watch::channel(api.listening_port().unwrap());
     let (accepted, mut seen) = watch::channel(0);
-    let unanswered = watch::Sender::new(0);
+    let (client, unanswered) = (reqwest::Client::new(), watch::Sender::new(0));
     let producing = stream::iter(&events).map(|event| async {
-        let run = produce(event, asked_at.clone(), &unanswered).await;
+        let run = produce(&client, event, asked_at.clone(), &unanswered).await;
         accepted.send_modify(|count| *count += 1);
         run
     });

@@ -5,7 +5,7 @@ use honk_protocol::run::{JobState, RunState};
 use honk_protocol::topology;
 use honk_testkit::harness::WEBHOOK_SECRET;
 use honk_testkit::runs::job;
-use honk_testkit::{Dataset, Harness, PATIENCE, Receiver};
+use honk_testkit::{Harness, PATIENCE, Receiver};
 use serde_json::json;
 use standardwebhooks::Webhook;
 
@@ -58,10 +58,7 @@ jobs:
     let _services = harness.spawn_all();
     let mut runs = Vec::new();
     for number in 0..RUNS {
-        let name = format!("set-{number}");
-        harness.import(&name, "Resource", &json!({}), &json!({ "type": "dataset" })).await;
-        let mut event = harness.event(&Dataset { name: name.parse().unwrap() }, &name);
-        event.workflow = Some("diamond".parse().unwrap());
+        let event = harness.event_for("diamond", &format!("set-{number}")).await;
         runs.push(harness.publish(&event).await);
     }
     for run in harness.succeed(&runs, PATIENCE).await {

@@ -1,7 +1,5 @@
 //! What nobody can work with ends in the dead letters, with its reason and within its budget, and others keep flowing.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
-
 use std::path::Path;
 
 use honk_bus::{BusError, Publication};
@@ -10,8 +8,7 @@ use honk_protocol::reason::Reason;
 use honk_protocol::run::{JobState, RunState};
 use honk_protocol::subject::EVENT_ONBOARD;
 use honk_testkit::runs::job;
-use honk_testkit::{Dataset, Harness, PATIENCE, Service};
-use serde_json::json;
+use honk_testkit::{Harness, PATIENCE, Service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// `[[[[…]]]]` inside otherwise good JSON.
@@ -114,10 +111,7 @@ jobs:
 
 async fn publish_for(harness: &Harness, workflow: &str) -> honk_protocol::name::RunId {
     harness.register(&MISBEHAVING.replace("NAME", workflow)).await;
-    let name = format!("for-{workflow}");
-    harness.import(&name, "Resource", &json!({}), &json!({ "type": "dataset" })).await;
-    let mut event = harness.event(&Dataset { name: name.parse().unwrap() }, &name);
-    event.workflow = Some(workflow.parse().unwrap());
+    let event = harness.event_for(workflow, &format!("for-{workflow}")).await;
     harness.publish(&event).await
 }
 

@@ -7,8 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use honk_protocol::run::JobState;
 use honk_protocol::topology;
 use honk_testkit::runs::job;
-use honk_testkit::{Dataset, Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
-use serde_json::json;
+use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
 
 const CHAIN: &str = "
 name: chain
@@ -29,11 +28,7 @@ async fn ten_crashes_of_the_server_under_load_lose_no_accepted_event() {
     harness.register(CHAIN).await;
     let mut events = Vec::new();
     for number in 0..EVENTS {
-        let name = format!("set-{number}");
-        harness.import(&name, "Resource", &json!({}), &json!({ "type": "dataset" })).await;
-        let mut event = harness.event(&Dataset { name: name.parse().unwrap() }, &name);
-        event.workflow = Some("chain".parse().unwrap());
-        events.push(event);
+        events.push(harness.event_for("chain", &format!("set-{number}")).await);
     }
     let _services = harness.spawn_all();
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use honk_bus::{Bus, Change, ConnectOptions, bucket_config, consumer_config, object_store_config, stream_config};
+use honk_local::nats::NatsServer;
 use honk_protocol::topology::{LOGS, Settings, Topology, WhenFull};
 use honk_testkit::raw::Raw;
 use honk_testkit::users;
@@ -14,8 +15,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-async fn bus(url: String) -> Bus {
-    Bus::connect(ConnectOptions { url, name: "test".into(), ..ConnectOptions::default() }).await.unwrap()
+/// A server with nothing on it, and a connection to it.
+async fn server() -> (TempDir, NatsServer, Bus) {
+    let folder = TempDir::new().unwrap();
+    let nats = users::open_to_all(folder.path()).await;
+    let options = ConnectOptions { url: nats.url(), name: "test".into(), ..ConnectOptions::default() };
+    let bus = Bus::connect(options).await.unwrap();
+    (folder, nats, bus)
 }
 
 fn default() -> Topology {
@@ -66,8 +72,7 @@ fn the_json_files_are_what_the_code_says() {
 
 #[tokio::test]
 async fn a_server_made_with_the_json_files_needs_no_provisioning() {
-    let folder = TempDir::new().unwrap();
-    let nats = users::open_to_all(folder.path()).await;
+    let (_folder, nats, bus) = server().await;
     let mut raw = Raw::connect(nats.port(), None).await;
     let mut files: Vec<_> = stored_files().into_iter().collect();
     // Streams before the consumers on them.
@@ -86,14 +91,12 @@ async fn a_server_made_with_the_json_files_needs_no_provisioning() {
         let answer = raw.request(&subject, &body).await;
         assert!(answer["error"].is_null(), "{file}: {answer}");
     }
-    assert_eq!(bus(nats.url()).await.provision(&default()).await.unwrap(), []);
+    assert_eq!(bus.provision(&default()).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn provisioning_a_fresh_server_makes_everything_and_a_second_time_changes_nothing() {
-    let folder = TempDir::new().unwrap();
-    let nats = users::open_to_all(folder.path()).await;
-    let bus = bus(nats.url()).await;
+    let (_folder, _nats, bus) = server().await;
     let changes = bus.provision(&default()).await.unwrap();
     assert_eq!(changes.len(), files().len());
     assert!(changes.iter().all(|change| matches!(change, Change::Created(_))), "{changes:?}");
@@ -102,9 +105,7 @@ async fn provisioning_a_fresh_server_makes_everything_and_a_second_time_changes_
 
 #[tokio::test]
 async fn a_stream_that_drifted_is_brought_back_where_no_message_can_be_lost_by_it() {
-    let folder = TempDir::new().unwrap();
-    let nats = users::open_to_all(folder.path()).await;
-    let bus = bus(nats.url()).await;
+    let (_folder, _nats, bus) = server().await;
     let mut drifted = default();
     drifted.streams[0].max_age = Some(Duration::from_hours(1));
     drifted.streams[0].when_full = WhenFull::DropOld;
@@ -126,9 +127,7 @@ async fn a_stream_that_drifted_is_brought_back_where_no_message_can_be_lost_by_i
 
 #[tokio::test]
 async fn a_stream_for_which_the_server_has_no_room_is_refused_with_what_to_do() {
-    let folder = TempDir::new().unwrap();
-    let nats = users::open_to_all(folder.path()).await;
-    let bus = bus(nats.url()).await;
+    let (_folder, _nats, bus) = server().await;
     let mut vast = default();
     let logs = vast.streams.iter_mut().find(|stream| stream.name == LOGS).unwrap();
     logs.max_bytes = Some(i64::MAX / 2);
@@ -143,9 +142,7 @@ async fn a_stream_for_which_the_server_has_no_room_is_refused_with_what_to_do() 
 
 #[tokio::test]
 async fn where_messages_could_be_lost_the_difference_is_told_and_nothing_is_changed() {
-    let folder = TempDir::new().unwrap();
-    let nats = users::open_to_all(folder.path()).await;
-    let bus = bus(nats.url()).await;
+    let (_folder, _nats, bus) = server().await;
     let mut drifted = default();
     // The first difference is harmless, the second is not, and a consumer is missing.
     drifted.streams[0].max_age = Some(Duration::from_hours(1));
@@ -160,9 +157,7 @@ async fn where_messages_could_be_lost_the_difference_is_told_and_nothing_is_chan
 
 #[tokio::test]
 async fn what_honk_does_not_know_is_left_alone() {
-    let folder = TempDir::new().unwrap();
-    let nats = users::open_to_all(folder.path()).await;
-    let bus = bus(nats.url()).await;
+    let (_folder, _nats, bus) = server().await;
     let mut more = Topology::new(&Settings { pools: vec!["gpu".parse().unwrap()], ..Settings::default() });
     let mut foreign = more.streams[3].clone();
     foreign.name = "SOMEBODY_ELSES".into();

@@ -73,6 +73,13 @@ impl Harness {
         }
     }
 
+    /// An event that asks for a run of `workflow` for a new dataset of this name, which has no data. Its id is the name.
+    pub async fn event_for(&self, workflow: &str, dataset: &str) -> OnboardEvent {
+        self.import(dataset, "Resource", &json!({}), &json!({ "type": "dataset" })).await;
+        let event = self.event(&Dataset { name: dataset.parse().unwrap() }, dataset);
+        OnboardEvent { workflow: Some(workflow.parse().unwrap()), ..event }
+    }
+
     /// Publishes an event until the server has accepted it.
     pub async fn publish(&self, event: &OnboardEvent) -> RunId {
         let publication = Publication::new(EVENT_ONBOARD, event.to_structured()).message_id(event.id.clone());
