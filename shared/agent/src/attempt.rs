@@ -2,6 +2,7 @@
 //! `settlement`. Nothing here settles a delivery itself.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,8 @@ impl Agent {
                 failpoint::hit("after-work");
                 let heartbeat = delivery.heartbeat();
                 // To be recorded, an end may have to wait for its turn among a thousand others.
-                kept_alive(&heartbeat, ack_wait, self.settle(delivery, attempt, outcome)).await;
+                let settled = pin!(self.settle(delivery, attempt, outcome));
+                kept_alive(&heartbeat, ack_wait, settled).await;
             }
             // What is rare is boxed, so that it does not make every attempt's future larger.
             Ok(Beginning::Exhausted(attempt)) => Box::pin(self.settle(delivery, *attempt, Outcome::Exhausted)).await,

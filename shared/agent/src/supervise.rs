@@ -124,16 +124,19 @@ impl Agent {
 /// itself be ended must not look like a lost agent, so the delivery is kept alive.
 async fn stop(mut task: JoinSet<Result<Completion, Failed>>, watched: &Watched, otherwise: Outcome) -> Outcome {
     watched.cancelled.cancel();
-    let end = tokio::time::timeout(CANCEL_GRACE, task.join_next());
+    let end = pin!(tokio::time::timeout(CANCEL_GRACE, task.join_next()));
     match kept_alive(&watched.heartbeat, watched.ack_wait, end).await {
         Ok(Some(Ok(Ok(completion)))) => Outcome::Done(completion),
         _ => otherwise,
     }
 }
 
-/// Waits for `end` under heartbeats, so that the delivery is not taken for lost meanwhile.
-pub(crate) async fn kept_alive<F: Future>(heartbeat: &Heartbeat, ack_wait: Duration, end: F) -> F::Output {
-    let mut end = pin!(end);
+/// Waits for `end` under heartbeats, so that the delivery is not taken for lost meanwhile. It is pinned by the caller, because a future that is
+/// given away and pinned lies in its new owner twice.
+pub(crate) async fn kept_alive<F>(heartbeat: &Heartbeat, ack_wait: Duration, mut end: F) -> F::Output
+where
+    F: Future + Unpin,
+{
     loop {
         match tokio::time::timeout(ack_wait / 3, &mut end).await {
             Ok(output) => return output,
