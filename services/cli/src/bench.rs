@@ -2,6 +2,7 @@
 //! costs that do nothing, [`mod@steps`] what a step costs beside its program, [`mod@copy`] how fast the copy engine is, and [`mod@fleet`]
 //! how much faster more agents are.
 
+mod bare;
 mod chains;
 mod child;
 mod copy;
@@ -13,7 +14,6 @@ mod objects;
 mod report;
 mod steps;
 mod store;
-mod write;
 
 pub(crate) use self::chains::chains;
 pub(crate) use self::copy::{CopyReport, copy, mover};

@@ -1,21 +1,24 @@
 //! `honk bench chains`: what a chain of three jobs costs that do nothing. Real events become real runs of a real workflow through the
-//! real intake and agents; the only thing left out is work.
+//! real intake and agents; the only thing left out is work. Just before, a server is given the same messages with nobody deciding
+//! anything ([`mod@bare`]), because a shared machine is half as fast again at one hour than at another: compare the two.
 
+use std::num::NonZero;
 use std::time::Instant;
 
 use honk_agent::StepSettings;
 use honk_agent::agent::AgentParts;
 use honk_agent::{Agent, AgentConfig};
+use honk_bus::Bus;
 use honk_intake::config::IntakeConfig;
-use honk_protocol::name::PoolName;
+use honk_protocol::name::{DatasetName, PoolName};
 use honk_protocol::topology::Settings;
 use honk_service::config::NoSettings;
 use honk_service::{Context, Failure};
 
 use super::cpu::Meter;
-use super::load::{IN_FLIGHT, Load, STUCK, register};
-use super::report::Report;
-use super::{temporary_folder, write};
+use super::load::{IN_FLIGHT, Load, STUCK, names, register};
+use super::report::{Figures, Report};
+use super::{bare, temporary_folder};
 use crate::arguments::ChainsArguments;
 use crate::error::CliError;
 use crate::system::{Nats, Services, context, provision, start_nats};
@@ -41,33 +44,65 @@ jobs:
     steps: [{uses: honk/noop}]
 ";
 
-/// Measures, in a system of its own.
+/// Measures the bare messages and then the chains, each with a server of its own; on a given one the chains alone, because the others would
+/// leave records there that nobody can read.
 pub(crate) async fn chains(arguments: &ChainsArguments) -> Result<Report, CliError> {
+    let bare = match &arguments.nats {
+        None => Some(with_server(arguments, bare).await?),
+        Some(_) => None,
+    };
+    let chains = with_server(arguments, real).await?;
+    Ok(Report { chains, bare })
+}
+
+async fn with_server(
+    arguments: &ChainsArguments,
+    measure: impl AsyncFnOnce(&Nats, Extent) -> Result<Figures, CliError>,
+) -> Result<Figures, CliError> {
     let folder = temporary_folder()?;
     let nats = start_nats(arguments.nats.clone(), folder.path()).await?;
-    let measured = measure(arguments, &nats).await;
+    let extent = Extent {
+        runs: arguments.runs.get(),
+        agents: arguments.agents.get(),
+        in_flight: arguments.in_flight.map_or(IN_FLIGHT, NonZero::get),
+        server: nats.pid(),
+    };
+    let measured = measure(&nats, extent).await;
     nats.stop().await;
     measured
 }
 
-async fn measure(arguments: &ChainsArguments, nats: &Nats) -> Result<Report, CliError> {
+async fn bare(nats: &Nats, extent: Extent) -> Result<Figures, CliError> {
     let bus = provision(&nats.url(), &Settings::default()).await?;
-    let datasets = register(&bus, WORKFLOW, arguments.runs.get() + WARM_UP).await?;
-    let mut context = context("warn")?;
-    context.common.nats.url = nats.url();
-    let mut services = Services::new();
+    let (context, mut services) = (connected(nats)?, Services::new());
+    for stage in bare::STAGES {
+        services.start(&context, "honk-bare", NoSettings::default(), move |context| bare::serve(context, stage, SLOTS));
+    }
+    let datasets = names(extent.runs + WARM_UP)?;
+    services.during(&context, extent.measure(bus, datasets)).await
+}
+
+async fn real(nats: &Nats, extent: Extent) -> Result<Figures, CliError> {
+    let bus = provision(&nats.url(), &Settings::default()).await?;
+    let datasets = register(&bus, WORKFLOW, extent.runs + WARM_UP).await?;
+    let (context, mut services) = (connected(nats)?, Services::new());
     let mut settings = IntakeConfig::default();
     settings.intake.slots = SLOTS;
     services.start(&context, "honk-intake", settings, honk_intake::serve);
     for pool in ["validate", "migrate", "notify"] {
-        for number in 0..arguments.agents.get() {
+        for number in 0..extent.agents {
             let name = format!("honk-{pool}-{number}");
             services.start(&context, &name, NoSettings::default(), move |context| noop_agent(context, pool));
         }
     }
-    let mut load = Load::new(bus, datasets, STUCK).await?;
-    let in_flight = arguments.in_flight.map_or(IN_FLIGHT, std::num::NonZero::get);
-    services.during(&context, measured(&mut load, arguments.runs.get(), in_flight, nats.pid())).await
+    services.during(&context, extent.measure(bus, datasets)).await
+}
+
+/// Settings of services that use this server.
+fn connected(nats: &Nats) -> Result<Context<NoSettings>, CliError> {
+    let mut context = context("warn")?;
+    context.common.nats.url = nats.url();
+    Ok(context)
 }
 
 /// An agent as the services run it, without actions of its own.
@@ -84,13 +119,25 @@ async fn noop_agent(context: Context<NoSettings>, pool: &'static str) -> Result<
     Ok(Agent::new(parts, config, Vec::new()).run(&context.lifecycle).await?)
 }
 
-async fn measured(load: &mut Load, runs: u32, in_flight: usize, server: Option<u32>) -> Result<Report, CliError> {
-    load.run(WARM_UP, in_flight).await?;
-    let write_us = write::cost(load.bus(), server).await;
-    let write_us = write_us.map_err(|error| CliError::failed("cannot write to the server").caused_by(&error))?;
-    let (meter, begin) = (Meter::start(server), Instant::now());
-    let mut latencies = load.run(runs, in_flight).await?;
-    let (elapsed, spent) = (begin.elapsed(), meter.spent());
-    latencies.sort_unstable();
-    Ok(Report::new(&latencies, elapsed, spent, write_us))
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    runs: u32,
+    /// In each pool.
+    agents: usize,
+    in_flight: usize,
+    /// The server's process, if it is one's own.
+    server: Option<u32>,
+}
+
+impl Extent {
+    async fn measure(self, bus: Bus, datasets: Vec<DatasetName>) -> Result<Figures, CliError> {
+        let mut load = Load::new(bus, datasets, STUCK).await?;
+        load.run(WARM_UP, self.in_flight).await?;
+        let (meter, begin) = (Meter::start(self.server), Instant::now());
+        let mut latencies = load.run(self.runs, self.in_flight).await?;
+        let (elapsed, spent) = (begin.elapsed(), meter.spent());
+        latencies.sort_unstable();
+        Ok(Figures::new(&latencies, elapsed, spent))
+    }
 }

@@ -22,6 +22,17 @@ pub(super) const IN_FLIGHT: usize = 256;
 /// If no run comes to its end for this long, the measurement is given up.
 pub(super) const STUCK: Duration = Duration::from_secs(30);
 
+/// The `source` of every event here.
+pub(super) const SOURCE: &str = "/honk/bench";
+
+/// Names for as many datasets, others at every call, so that a given server can be measured again.
+pub(super) fn names(count: u32) -> Result<Vec<DatasetName>, CliError> {
+    let now = u32::try_from(Clock::system().now().as_microsecond() & 0xffff_ffff).unwrap_or(0);
+    let tag = std::process::id() ^ now;
+    let name = |number| DatasetName::new(format!("bench-{tag:08x}-{number}"));
+    (0..count).map(name).collect::<Result<_, _>>().map_err(|error| CliError::failed(error.to_string()))
+}
+
 /// Registers the workflow and as many datasets, one for each run, as the API would.
 pub(super) async fn register(bus: &Bus, source: &str, count: u32) -> Result<Vec<DatasetName>, CliError> {
     let failed = |error: BusError| CliError::failed("cannot register what is measured").caused_by(&error);
@@ -31,23 +42,15 @@ pub(super) async fn register(bus: &Bus, source: &str, count: u32) -> Result<Vec<
     let workflows = bus.workflows();
     workflows.put(&subject::workflow_version_key(&workflow.hash()), workflow.to_json()).await.map_err(failed)?;
     workflows.put(&subject::workflow_name_key(&workflow.name), pointer.to_string()).await.map_err(failed)?;
-    // A name of its own for every call, so that a given server can be measured again.
-    let tag = format!(
-        "{:08x}",
-        std::process::id() ^ u32::try_from(Clock::system().now().as_millisecond() & 0xffff_ffff).unwrap_or(0)
-    );
+    let datasets = names(count)?;
     let mut puts = JoinSet::new();
-    let mut datasets = Vec::new();
-    for number in 0..count {
-        let name = format!("bench-{tag}-{number}");
-        let dataset = DatasetName::new(name).map_err(|error| CliError::failed(error.to_string()))?;
+    for dataset in &datasets {
         let entity = json!({
             "apiVersion": "backstage.io/v1alpha1", "kind": "Resource",
             "metadata": {"name": dataset, "annotations": {"honk/workflow": workflow.name}},
             "spec": {"type": "dataset", "owner": "bench"},
         });
-        let (catalog, key) = (bus.catalog(), subject::dataset_key(&dataset));
-        datasets.push(dataset);
+        let (catalog, key) = (bus.catalog(), subject::dataset_key(dataset));
         puts.spawn(async move { catalog.put(&key, entity.to_string()).await });
         if puts.len() >= IN_FLIGHT
             && let Some(Ok(put)) = puts.join_next().await
@@ -88,10 +91,6 @@ impl Load {
         Ok(Self { bus, datasets, finished, begun: HashMap::new(), publishing: JoinSet::new(), patience })
     }
 
-    pub(super) fn bus(&self) -> &Bus {
-        &self.bus
-    }
-
     /// Keeps `in_flight` runs under way until `runs` have come to their end; how long each took.
     pub(super) async fn run(&mut self, runs: u32, in_flight: usize) -> Result<Vec<Duration>, CliError> {
         let runs = usize::try_from(runs).unwrap_or(usize::MAX);
@@ -117,7 +116,7 @@ impl Load {
         let dataset = self.datasets.next().ok_or_else(|| CliError::failed("there are too few datasets"))?;
         let event = OnboardEvent {
             id: dataset.to_string(),
-            source: "/honk/bench".into(),
+            source: SOURCE.into(),
             dataset,
             workflow: None,
             time: None,

@@ -6,9 +6,19 @@ use serde::Serialize;
 
 use super::cpu::{Spent, micros_each};
 
-/// Figures of a measurement.
+/// What `honk bench chains` says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Report {
+    /// Of the chains.
+    #[serde(flatten)]
+    pub(crate) chains: Figures,
+    /// Of the same messages with nobody deciding anything; none on a server that is not one's own.
+    pub(crate) bare: Option<Figures>,
+}
+
+/// Figures of a measurement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Figures {
     /// Chains that came to their end.
     pub(crate) runs: usize,
     /// Chains that came to their end in a second.
@@ -23,14 +33,24 @@ pub(crate) struct Report {
     pub(crate) server_cpu_us_per_chain: Option<f64>,
     /// Of that Honk's, the publisher of the events included.
     pub(crate) honk_cpu_us_per_chain: f64,
-    /// What one acknowledged write costs alone on this machine at this hour, server and client together: what the other
-    /// figures can be compared by between machines. A chain has eight.
-    pub(crate) cpu_us_per_write: f64,
 }
 
 impl Report {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let chains = self.chains.text();
+        let Some(bare) = &self.bare else { return chains };
+        let times = hundredths(self.chains.cpu_us_per_chain / bare.cpu_us_per_chain);
+        format!(
+            "{chains}\n\nThe same messages with nobody deciding anything, of which a chain takes {times} times the CPU:\n{}",
+            bare.text()
+        )
+    }
+}
+
+impl Figures {
     /// From the chains' durations, in rising order.
-    pub(crate) fn new(latencies: &[Duration], elapsed: Duration, spent: Spent, write_us: f64) -> Self {
+    pub(crate) fn new(latencies: &[Duration], elapsed: Duration, spent: Spent) -> Self {
         let runs = latencies.len().max(1);
         let chains = f64::from(u32::try_from(runs).unwrap_or(u32::MAX));
         let micros = |time| round(micros_each(time, runs));
@@ -46,24 +66,14 @@ impl Report {
             cpu_us_per_chain: micros(spent.total()),
             server_cpu_us_per_chain: spent.server.map(micros),
             honk_cpu_us_per_chain: micros(spent.honk),
-            cpu_us_per_write: round(write_us),
         }
     }
 
-    /// For people.
-    pub(crate) fn text(&self) -> String {
+    fn text(&self) -> String {
         let server = self.server_cpu_us_per_chain.map_or_else(|| "not measured".to_owned(), |us| format!("{us} µs"));
         format!(
-            "{} chains: {} chains/s\none chain: p50 {} ms, p99 {} ms\nCPU per chain: {} µs (server {server}, Honk {} µs), \
-             as much as {} acknowledged writes of {} µs",
-            self.runs,
-            self.chains_per_s,
-            self.p50_ms,
-            self.p99_ms,
-            self.cpu_us_per_chain,
-            self.honk_cpu_us_per_chain,
-            round(self.cpu_us_per_chain / self.cpu_us_per_write),
-            self.cpu_us_per_write,
+            "{} chains: {} chains/s\none chain: p50 {} ms, p99 {} ms\nCPU per chain: {} µs (server {server}, Honk {} µs)",
+            self.runs, self.chains_per_s, self.p50_ms, self.p99_ms, self.cpu_us_per_chain, self.honk_cpu_us_per_chain,
         )
     }
 }
@@ -96,7 +106,7 @@ mod tests {
             programs: Duration::ZERO,
             server: Some(Duration::from_millis(20)),
         };
-        let report = Report::new(&latencies, Duration::from_secs(2), spent, 12.34);
+        let report = Figures::new(&latencies, Duration::from_secs(2), spent);
         assert_eq!((report.runs, report.chains_per_s), (100, 50.0));
         assert_eq!((report.p50_ms, report.p99_ms), (50.0, 99.0));
         assert_eq!((report.cpu_us_per_chain, report.server_cpu_us_per_chain), (300.0, Some(200.0)));
