@@ -2,7 +2,7 @@
 //! action by itself: a [`world::World`] without any process of ours, and a [`stub`] that answers as it is told.
 //!
 //! [`binaries`] builds what is run, a [`process::Process`] is one of them, a [`Harness`] is what they run over and what
-//! is true at the end of every test (its *floor*). [`proxy::FaultProxy`] makes the storage misbehave, [`receiver`] is who gets
+//! is true at the end of every test (its *floor*). [`proxy::FaultProxy`] makes the storage misbehave, a [`link::Link`] the network, [`receiver`] is who gets
 //! notices, and [`law`] checks what every action must keep to. [`users`] and [`raw`] are for what NATS users
 //! may do. Whatever goes wrong here fails the test, so all of it panics.
 
@@ -13,6 +13,7 @@ pub mod datasets;
 mod floor;
 pub mod harness;
 pub mod law;
+pub mod link;
 pub mod npm;
 pub mod process;
 pub mod proxy;
