@@ -113,7 +113,7 @@ impl Stores {
         let connection = if let Some(connection) = clients.get(&key) {
             connection.clone()
         } else {
-            let connection = self.connection(&key).await;
+            let connection = self.connection(&key, place.endpoint_url()).await;
             clients.insert(key, connection.clone());
             connection
         };
@@ -121,7 +121,7 @@ impl Stores {
         Ok(Store::new(connection, place, Arc::clone(&self.config), etag_is_md5))
     }
 
-    async fn connection(&self, key: &ClientKey) -> Connection {
+    async fn connection(&self, key: &ClientKey, url: Option<String>) -> Connection {
         let region = Region::new(key.region.clone());
         let builder = match &key.credentials {
             Some(own) => Builder::new()
@@ -152,13 +152,13 @@ impl Stores {
         let unlimited = || Arc::new(Throttle::new(Rates::default()));
         let gate = Gate::new(self.config.requests_in_flight, throttle.unwrap_or_else(unlimited));
         let builder = builder.interceptor(Tries(gate.clone()));
-        let client = Client::from_conf(at_endpoint(builder, key.endpoint.as_deref()).build());
+        let client = Client::from_conf(at_endpoint(builder, url).build());
         Connection { client, gate, ways: Arc::default() }
     }
 }
 
-fn at_endpoint(builder: Builder, endpoint: Option<&str>) -> Builder {
-    let Some(url) = endpoint else { return builder };
+fn at_endpoint(builder: Builder, url: Option<String>) -> Builder {
+    let Some(url) = url else { return builder };
     builder
         .endpoint_url(url)
         .force_path_style(true)
@@ -172,7 +172,7 @@ fn check(place: &Place) -> Result<(), StorageError> {
     if place.bucket.is_empty() || place.bucket.contains(['/', ' ']) {
         return invalid(format!("{:?} is no bucket name", place.bucket));
     }
-    match place.endpoint_id() {
+    match place.endpoint_url() {
         Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
             invalid(format!("the endpoint {url:?} is no http:// or https:// URL"))
         }

@@ -43,9 +43,14 @@ impl Place {
         format!("{}{relative}", self.prefix())
     }
 
-    /// The URL in one spelling: lower-case scheme and host, no default port, no final slash, one name for loopback.
+    /// The URL in one spelling: lower-case scheme and host, no default port, no final slash.
+    pub(crate) fn endpoint_url(&self) -> Option<String> {
+        self.endpoint.as_deref().map(|url| normal_endpoint(url, |host| host))
+    }
+
+    /// The same with one name for loopback: for comparing, and not for asking, because a certificate is for one name only.
     pub(crate) fn endpoint_id(&self) -> Option<String> {
-        self.endpoint.as_deref().map(normal_endpoint)
+        self.endpoint.as_deref().map(|url| normal_endpoint(url, one_loopback))
     }
 }
 
@@ -62,7 +67,7 @@ pub fn overlap(a: &Place, b: &Place) -> bool {
     a.endpoint_id() == b.endpoint_id() && a.bucket == b.bucket && (one.starts_with(&other) || other.starts_with(&one))
 }
 
-fn normal_endpoint(url: &str) -> String {
+fn normal_endpoint(url: &str, host_name: fn(&str) -> &str) -> String {
     let url = url.trim().trim_end_matches('/');
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_ascii_lowercase() };
     let scheme = scheme.to_ascii_lowercase();
@@ -74,8 +79,11 @@ fn normal_endpoint(url: &str) -> String {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, format!(":{port}")),
         _ => (authority, String::new()),
     };
-    let host = if matches!(host, "localhost" | "[::1]") { "127.0.0.1" } else { host };
-    format!("{scheme}://{host}{port}{path}")
+    format!("{scheme}://{}{port}{path}", host_name(host))
+}
+
+fn one_loopback(host: &str) -> &str {
+    if matches!(host, "localhost" | "[::1]") { "127.0.0.1" } else { host }
 }
 
 #[cfg(test)]
@@ -104,6 +112,8 @@ mod tests {
         for url in same {
             assert!(is_same_endpoint(&place("a").at(url), &place("b").at(same[0])), "{url}");
         }
+        let asked = place("a").at("HTTPS://LocalHost:443/").endpoint_url();
+        assert_eq!(asked.as_deref(), Some("https://localhost"), "its certificate is for this name");
         assert!(!is_same_endpoint(&place("a").at("http://localhost:81"), &place("b").at(same[0])));
         assert!(!is_same_endpoint(&place("a").at("https://localhost"), &place("b").at(same[0])));
         assert!(!is_same_endpoint(&place("a"), &place("b").at(same[0])));
