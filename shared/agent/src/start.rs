@@ -20,6 +20,9 @@ pub async fn connect<T>(context: &Context<T>) -> Result<Bus, BusError> {
         password: secret(&nats.password),
         token: secret(&nats.token),
         credentials: nats.credentials.clone(),
+        ca: nats.ca.clone(),
+        certificate: nats.certificate.clone(),
+        key: nats.key.clone(),
         inbox_prefix: nats.inbox_prefix.clone(),
         name: context.service.clone(),
     })

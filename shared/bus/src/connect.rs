@@ -33,6 +33,13 @@ pub struct ConnectOptions {
     pub token: Option<String>,
     /// Credentials file instead of a user.
     pub credentials: Option<PathBuf>,
+    /// PEM file of the authorities that may have signed the server's certificate, in place of the system's. With it, an unencrypted
+    /// connection is an error.
+    pub ca: Option<PathBuf>,
+    /// PEM file of this client's own certificate, for a server that asks for one; with `key`.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of the private key of `certificate`.
+    pub key: Option<PathBuf>,
     /// First token of reply subjects, where permissions give each user its own; none means `_INBOX`.
     pub inbox_prefix: Option<String>,
     /// What the server shows for this connection.
@@ -51,29 +58,17 @@ impl Bus {
     /// a silence.
     pub async fn connect(options: ConnectOptions) -> Result<Self, BusError> {
         let failed = |problem| BusError::Connect { url: without_credentials(&options.url), problem };
-        let mut client_options = async_nats::ConnectOptions::new()
+        let client_options = async_nats::ConnectOptions::new()
             .name(&options.name)
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(REQUEST_TIMEOUT))
             .max_reconnects(None)
             .reconnect_delay_callback(reconnect_pause)
             .event_callback(|event| async move { log_event(&event) });
-        if let Some(prefix) = &options.inbox_prefix {
-            client_options = client_options.custom_inbox_prefix(prefix);
-        }
-        if let (Some(user), Some(password)) = (&options.user, &options.password) {
-            client_options = client_options.user_and_password(user.clone(), password.clone());
-        }
-        if let Some(token) = &options.token {
-            client_options = client_options.token(token.clone());
-        }
-        if let Some(path) = &options.credentials {
-            let text = tokio::fs::read_to_string(path).await;
-            let text = text.map_err(|error| failed(format!("credentials file {}: {error}", path.display())))?;
-            client_options = client_options.credentials(&text).map_err(|error| failed(error.to_string()))?;
-        }
+        let client_options = options.identified(client_options).await.map_err(failed)?;
+        let client_options = options.secured(client_options).map_err(failed)?;
         let addresses: Vec<&str> = options.url.split(',').map(str::trim).collect();
-        let client = client_options.connect(addresses).await.map_err(|error| failed(cause(&error)))?;
+        let client = client_options.connect(addresses).await.map_err(|error| failed(explained(cause(&error))))?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(REQUEST_TIMEOUT);
         Ok(Self { client: Arc::new(client), context: Arc::new(context) })
@@ -98,6 +93,57 @@ impl Bus {
             Err(_) => Err(BusError::Timeout { what: "flush".into() }),
         }
     }
+}
+
+impl ConnectOptions {
+    /// As whom.
+    async fn identified(&self, mut client: async_nats::ConnectOptions) -> Result<async_nats::ConnectOptions, String> {
+        if let Some(prefix) = &self.inbox_prefix {
+            client = client.custom_inbox_prefix(prefix);
+        }
+        if let (Some(user), Some(password)) = (&self.user, &self.password) {
+            client = client.user_and_password(user.clone(), password.clone());
+        }
+        if let Some(token) = &self.token {
+            client = client.token(token.clone());
+        }
+        if let Some(path) = &self.credentials {
+            let text = tokio::fs::read_to_string(path).await;
+            let text = text.map_err(|error| format!("credentials file {}: {error}", path.display()))?;
+            client = client.credentials(&text).map_err(|error| error.to_string())?;
+        }
+        Ok(client)
+    }
+
+    /// With which certificates. The client does not say which file it could not read, so each is opened here first.
+    fn secured(&self, mut client: async_nats::ConnectOptions) -> Result<async_nats::ConnectOptions, String> {
+        for path in [&self.ca, &self.certificate, &self.key].into_iter().flatten() {
+            std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        if let Some(ca) = &self.ca {
+            client = client.add_root_certificates(ca.clone()).require_tls(true);
+        }
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => {
+                client = client.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
+            }
+            (None, None) => {}
+            _ => return Err("`certificate` and `key` belong together, and one of them is not set".to_owned()),
+        }
+        Ok(client)
+    }
+}
+
+/// What the client says of a certificate is for those who know TLS.
+fn explained(problem: String) -> String {
+    let advice = if problem.contains("UnknownIssuer") {
+        "nobody known has signed the server's certificate: `ca` names the file of the authority that has"
+    } else if problem.contains("CertificateRequired") {
+        "the server asks for a certificate of this client's own: `certificate` and `key` name its files"
+    } else {
+        return problem;
+    };
+    format!("{problem}; {advice}")
 }
 
 /// 10 ms, 20 ms, 40 ms, … up to the longest pause.

@@ -59,11 +59,13 @@ pub struct Options {
     pub max_payload: Option<u32>,
     /// Pools beside the built-in ones.
     pub pools: Vec<PoolName>,
+    /// More of the server's configuration.
+    pub nats_config: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ack_wait: Duration::from_secs(2), max_payload: None, pools: Vec::new() }
+        Self { ack_wait: Duration::from_secs(2), max_payload: None, pools: Vec::new(), nats_config: None }
     }
 }
 
@@ -102,6 +104,11 @@ impl Harness {
         let binary = find_or_fetch(&lookup()).await.unwrap_or_else(|error| panic!("{error}"));
         let mut server = NatsOptions::new(binary, folder.path().join("nats"));
         server.max_payload = options.max_payload;
+        server.config = options.nats_config.map(|text| {
+            let file = folder.path().join("more.conf");
+            std::fs::write(&file, text).unwrap();
+            file
+        });
         let nats = NatsServer::start(server).await.unwrap_or_else(|error| panic!("{error}"));
         let connect = ConnectOptions { url: nats.url(), name: "test".into(), ..ConnectOptions::default() };
         let bus = Bus::connect(connect).await.unwrap();

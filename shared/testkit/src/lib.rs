@@ -3,7 +3,7 @@
 //!
 //! [`binaries`] builds what is run, a [`process::Process`] is one of them, a [`Harness`] is what they run over and what
 //! is true at the end of every test (its *floor*). [`proxy::FaultProxy`] makes the storage misbehave, a [`link::Link`] the network, [`receiver`] is who gets
-//! notices, and [`law`] checks what every action must keep to. [`users`] and [`raw`] are for what NATS users
+//! notices, [`tls`] is what encrypts, and [`law`] checks what every action must keep to. [`users`] and [`raw`] are for what NATS users
 //! may do. Whatever goes wrong here fails the test, so all of it panics.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a harness fails a test")]
@@ -22,6 +22,7 @@ pub mod raw;
 pub mod receiver;
 pub mod runs;
 pub mod stub;
+pub mod tls;
 pub mod users;
 pub mod world;
 

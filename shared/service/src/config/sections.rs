@@ -40,6 +40,13 @@ pub struct NatsConfig {
     pub token: Option<Secret>,
     /// Path of a `.creds` file, instead of the above.
     pub credentials: Option<PathBuf>,
+    /// Path of a PEM file of the authorities that may have signed the server's certificate, in place of the system's. With it, an
+    /// unencrypted connection is an error.
+    pub ca: Option<PathBuf>,
+    /// Path of a PEM file of this client's own certificate, for a server that asks for one; with `key`.
+    pub certificate: Option<PathBuf>,
+    /// Path of a PEM file of the private key of `certificate`.
+    pub key: Option<PathBuf>,
     /// Prefix of this client's reply subjects, where permissions require one of its own.
     pub inbox_prefix: Option<String>,
 }
@@ -52,6 +59,9 @@ impl Default for NatsConfig {
             password: None,
             token: None,
             credentials: None,
+            ca: None,
+            certificate: None,
+            key: None,
             inbox_prefix: None,
         }
     }
