@@ -1,9 +1,8 @@
 //! SIGTERM: an agent takes no more work, hands back what it cannot finish in time, and ends in order.
 
 use honk_protocol::run::JobState;
-use honk_testkit::proxy::Request;
 use honk_testkit::runs::job;
-use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Process, Service, eventually};
+use honk_testkit::{FaultProxy, Harness, PATIENCE, Process, Service, eventually};
 
 /// Retries nothing: whatever counts as an attempt is the last.
 const ONCE: &str = "
@@ -15,25 +14,18 @@ jobs:
   migrate: {needs: [validate], steps: [{uses: honk/migrate}]}
 ";
 
-fn hold(request: &Request<'_>) -> Fault {
-    if request.copies_object() { Fault::Hold } else { Fault::None }
-}
-
 /// A migration that stands still in the hands of a migrate agent with these settings.
 async fn begun(drain: &str) -> (Harness, FaultProxy, honk_testkit::Dataset, honk_protocol::name::RunId, [Process; 3]) {
     let harness = Harness::start().await;
     harness.register(ONCE).await;
-    let slow = FaultProxy::before(&harness.s3.url(), hold).await;
+    let slow = FaultProxy::holding_copies(&harness.s3.url()).await;
     let dataset = harness.dataset_between("big", 4, (&slow.url(), &harness.s3.url())).await;
     let intake = harness.spawn(Service::Intake, &[]);
     let validate = harness.spawn(Service::Validate, &[]);
     let migrate = harness.spawn(Service::Migrate, &[("HONK_DRAIN__SECONDS", drain)]);
     let run = harness.migrate(&dataset).await;
     harness.run_when(&run, "is being migrated", |run| job(run, "migrate").state == JobState::Running).await;
-    eventually("the migration stands still", PATIENCE, || async {
-        if slow.holding() > 0 { Ok(()) } else { Err("nothing is held".to_owned()) }
-    })
-    .await;
+    slow.until_holding().await;
     (harness, slow, dataset, run, [migrate, intake, validate])
 }
 

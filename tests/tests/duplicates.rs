@@ -7,7 +7,7 @@ use honk_protocol::run::{JobState, RunState};
 use honk_protocol::subject::EVENT_ONBOARD;
 use honk_protocol::topology;
 use honk_testkit::runs::job;
-use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, eventually};
+use honk_testkit::{FaultProxy, Harness, PATIENCE, eventually};
 
 /// The shortest window that a server takes.
 const SHORT_WINDOW: Duration = Duration::from_millis(100);
@@ -74,9 +74,7 @@ async fn bare_events_without_an_id_are_told_apart_by_their_message_id() {
 #[tokio::test]
 async fn of_three_events_for_one_dataset_the_second_waits_and_the_third_takes_its_place() {
     let harness = Harness::start().await;
-    let hold =
-        |request: &honk_testkit::proxy::Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
-    let slow = FaultProxy::before(&harness.s3.url(), hold).await;
+    let slow = FaultProxy::holding_copies(&harness.s3.url()).await;
     let _services = harness.spawn_all();
     let dataset = harness.dataset_between("sales", 2, (&slow.url(), &harness.s3.url())).await;
 

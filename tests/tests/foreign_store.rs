@@ -14,15 +14,11 @@ use honk_service::environment;
 use honk_storage::probe::{Abilities, Ability, probe};
 use honk_storage::{Algorithm, Attributes, Store};
 use honk_testkit::datasets::content;
-use honk_testkit::harness::{SOURCE_BUCKET, TARGET_BUCKET};
+use honk_testkit::harness::{SMALL_PARTS, SOURCE_BUCKET, TARGET_BUCKET};
 use honk_testkit::{Dataset, Harness, PATIENCE, Service};
 use serde_json::json;
 
 const MIB: usize = 1 << 20;
-
-/// Parts of 5 MiB, of which the large object has three.
-const SMALL_PARTS: [(&str, &str); 2] =
-    [("HONK_MIGRATE__MULTIPART_THRESHOLD", "6291456"), ("HONK_MIGRATE__PART_SIZE", "5242880")];
 
 /// More objects than one page of a listing holds.
 const MANY: usize = 1_050;

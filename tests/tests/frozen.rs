@@ -1,34 +1,27 @@
 //! A frozen agent loses its job to another; what it brings when it wakes up counts for nothing.
 
 use honk_protocol::run::{Job, JobState};
-use honk_testkit::proxy::Request;
 use honk_testkit::runs::job;
-use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
+use honk_testkit::{FaultProxy, Harness, PATIENCE, Service};
 
 #[tokio::test]
 async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     let harness = Harness::start().await;
-    let hold = |request: &Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
-    let slow = FaultProxy::before(&harness.s3.url(), hold).await;
+    let slow = FaultProxy::holding_copies(&harness.s3.url()).await;
     let dataset = harness.dataset_between("big", 8, (&slow.url(), &harness.s3.url())).await;
     let _others = [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &[]));
     let frozen = harness.spawn(Service::Migrate, &[]);
 
     let run = harness.migrate(&dataset).await;
     let begun = harness.run_when(&run, "is being migrated", |run| job(run, "migrate").state == JobState::Running).await;
-    let agent = job(&begun, "migrate").agent.clone().unwrap();
-    assert!(agent.ends_with(&format!(":{}", frozen.pid())), "{agent}");
-    eventually("the first read waits", PATIENCE, || async {
-        (slow.holding() > 0).then_some(()).ok_or(slow.requests().to_string())
-    })
-    .await;
+    assert!(frozen.attempts(job(&begun, "migrate")), "{:?}", job(&begun, "migrate").agent);
+    slow.until_holding().await;
     frozen.sigstop();
     let since = tokio::time::Instant::now();
 
     let other = harness.spawn(Service::Migrate, &[]);
     // The server may offer it to the frozen agent again, which asked for more before it froze; each time it waits in vain.
-    let others = format!(":{}", other.pid());
-    let is_others = |job: &Job| job.attempt > 1 && job.agent.as_ref().is_some_and(|agent| agent.ends_with(&others));
+    let is_others = |job: &Job| job.attempt > 1 && other.attempts(job);
     let taken = harness.run_when(&run, "is taken over", |run| is_others(job(run, "migrate"))).await;
     let counts = job(&taken, "migrate").attempt;
     slow.release();
@@ -38,11 +31,9 @@ async fn a_frozen_agents_job_is_taken_over_and_its_late_result_refused() {
     // Three ack waits, so that nothing of the server's patience is left.
     tokio::time::sleep_until(since + 3 * harness.ack_wait).await;
     frozen.sigcont();
+    // The late result is refused.
     let series = "honk_attempts_total{pool=\"migrate\",outcome=\"fenced\"}";
-    eventually("the late result is refused", PATIENCE, || async {
-        if frozen.counter(series).await > 0 { Ok(()) } else { Err(frozen.metrics().await) }
-    })
-    .await;
+    frozen.until_counted(series).await;
 
     let after = harness.runs().await.remove(&run).unwrap();
     assert_eq!(after, record, "the record did not move any more");

@@ -5,51 +5,39 @@ use std::time::Duration;
 
 use honk_protocol::run::{Job, JobState};
 use honk_testkit::link::Link;
-use honk_testkit::proxy::Request;
 use honk_testkit::runs::job;
-use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Process, Service, eventually};
+use honk_testkit::{FaultProxy, Harness, PATIENCE, Process, Service};
 
 fn spawn_behind(link: &Link, harness: &Harness, service: Service) -> Process {
     harness.spawn(service, &[("HONK_NATS__URL", &link.url())])
 }
 
-/// Whether the attempt on record is the process's.
-fn is_of(process: &Process, job: &Job) -> bool {
-    job.agent.as_ref().is_some_and(|agent| agent.ends_with(&format!(":{}", process.pid())))
-}
-
 #[tokio::test]
 async fn an_agent_cut_off_in_silence_loses_its_job_and_serves_again_when_it_is_back() {
     let harness = Harness::start().await;
-    let hold = |request: &Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
-    let slow = FaultProxy::before(&harness.s3.url(), hold).await;
+    let slow = FaultProxy::holding_copies(&harness.s3.url()).await;
     let dataset = harness.dataset_between("big", 8, (&slow.url(), &harness.s3.url())).await;
     let _others = [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &[]));
     let link = Link::before(harness.nats_url()).await;
     let lonely = spawn_behind(&link, &harness, Service::Migrate);
 
     let run = harness.migrate(&dataset).await;
-    let is_begun = |job: &Job| job.state == JobState::Running && is_of(&lonely, job);
+    let is_begun = |job: &Job| job.state == JobState::Running && lonely.attempts(job);
     harness.run_when(&run, "is being migrated", |run| is_begun(job(run, "migrate"))).await;
-    eventually("the first read waits", PATIENCE, || async {
-        (slow.holding() > 0).then_some(()).ok_or(slow.requests().to_string())
-    })
-    .await;
+    slow.until_holding().await;
     link.silence();
 
     let mut other = harness.spawn(Service::Migrate, &[]);
-    harness.run_when(&run, "is taken over", |run| is_of(&other, job(run, "migrate"))).await;
+    harness.run_when(&run, "is taken over", |run| other.attempts(job(run, "migrate"))).await;
     // Both do the work now; only one of them can be heard.
     slow.release();
     let record = harness.succeed(std::slice::from_ref(&run), PATIENCE).await.remove(0);
-    assert!(is_of(&other, job(&record, "migrate")));
+    assert!(other.attempts(job(&record, "migrate")));
 
     link.mend();
+    // The late result is refused.
     let series = "honk_attempts_total{pool=\"migrate\",outcome=\"fenced\"}";
-    eventually("the late result is refused", PATIENCE, || async {
-        if lonely.counter(series).await > 0 { Ok(()) } else { Err(lonely.metrics().await) }
-    })
-    .await;
+    lonely.until_counted(series).await;
     assert_eq!(harness.runs().await.remove(&run).unwrap(), record, "the record did not move any more");
     harness.assert_migrated(&dataset, &run).await;
     assert_eq!((harness.cut_overs().await, harness.notices().await), (1, 1), "one cut-over, one notice");

@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use honk_protocol::run::JobState;
 use honk_protocol::topology;
 use honk_testkit::runs::job;
-use honk_testkit::{Fault, FaultProxy, Harness, PATIENCE, Service, eventually};
+use honk_testkit::{FaultProxy, Harness, PATIENCE, Service};
 
 const CHAIN: &str = "
 name: chain
@@ -61,9 +61,7 @@ async fn ten_crashes_of_the_server_under_load_lose_no_accepted_event() {
 async fn a_lost_job_stream_is_made_up_for_by_the_sweeper() {
     const RUNS: usize = 12;
     let harness = Harness::start().await;
-    let hold =
-        |request: &honk_testkit::proxy::Request<'_>| if request.copies_object() { Fault::Hold } else { Fault::None };
-    let slow = FaultProxy::before(&harness.s3.url(), hold).await;
+    let slow = FaultProxy::holding_copies(&harness.s3.url()).await;
     let sweep = [("HONK_INTAKE__SWEEP_EVERY", "300ms"), ("HONK_INTAKE__SWEEP_AFTER", "3s")];
     let _intake = harness.spawn(Service::Intake, &sweep);
     let _agents = [Service::Validate, Service::Migrate, Service::Notify].map(|service| harness.spawn(service, &[]));
@@ -82,10 +80,7 @@ async fn a_lost_job_stream_is_made_up_for_by_the_sweeper() {
             (due.count() == RUNS).then_some(())
         })
         .await;
-    eventually("migrations are under way", PATIENCE, || async {
-        if slow.holding() > 0 { Ok(()) } else { Err("none".to_owned()) }
-    })
-    .await;
+    slow.until_holding().await;
 
     let raw = async_nats::connect(harness.nats_url()).await.unwrap();
     async_nats::jetstream::new(raw).delete_stream(topology::JOBS).await.unwrap();

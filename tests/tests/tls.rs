@@ -5,14 +5,10 @@
 use std::path::Path;
 
 use honk_storage::Attributes;
-use honk_testkit::harness::{SOURCE_BUCKET, TARGET_BUCKET};
+use honk_testkit::harness::{SMALL_PARTS, SOURCE_BUCKET, TARGET_BUCKET};
 use honk_testkit::tls::{Authority, Identity};
 use honk_testkit::{Harness, Options, PATIENCE, Receiver, Service};
 use serde_json::json;
-
-/// So that a large object is sent in parts.
-const IN_PARTS: [(&str, &str); 2] =
-    [("HONK_MIGRATE__MULTIPART_THRESHOLD", "6291456"), ("HONK_MIGRATE__PART_SIZE", "5242880")];
 
 /// A server that asks everybody who speaks TLS for a certificate. The test itself does not speak it.
 async fn harness(authority: &Authority) -> Harness {
@@ -56,7 +52,7 @@ async fn a_migration_goes_over_tls_to_nats_to_the_stores_and_to_the_receiver() {
 
     let _others =
         [Service::Intake, Service::Validate, Service::Notify].map(|service| harness.spawn(service, &variables));
-    let _migrate = harness.spawn(Service::Migrate, &[&variables[..], &IN_PARTS].concat());
+    let _migrate = harness.spawn(Service::Migrate, &[&variables[..], &SMALL_PARTS].concat());
     let runs = [harness.migrate(&inside).await, harness.migrate(&between).await];
     harness.succeed(&runs, PATIENCE).await;
     harness.assert_migrated(&inside, &runs[0]).await;

@@ -25,6 +25,9 @@ use crate::{Process, Service};
 pub const SOURCE_BUCKET: &str = "old";
 /// Bucket that datasets are migrated to.
 pub const TARGET_BUCKET: &str = "new";
+/// For a migrate agent that sends large objects in parts of 5 MiB.
+pub const SMALL_PARTS: [(&str, &str); 2] =
+    [("HONK_MIGRATE__MULTIPART_THRESHOLD", "6291456"), ("HONK_MIGRATE__PART_SIZE", "5242880")];
 
 /// What webhooks are signed with.
 pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use honk_protocol::run::Job;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
@@ -46,6 +47,11 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the attempt that is on record is its own.
+    pub fn attempts(&self, job: &Job) -> bool {
+        job.agent.as_ref().is_some_and(|agent| agent.ends_with(&format!(":{}", self.pid)))
     }
 
     /// Ends it as `kill -9` does, and waits until it has ended.
@@ -106,6 +112,14 @@ impl Process {
         let metrics = self.metrics().await;
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
         value.unwrap_or_default()
+    }
+
+    /// Waits until the counter is not 0 any more.
+    pub async fn until_counted(&self, series: &str) {
+        eventually(&format!("{} counts {series}", self.name), PATIENCE, || async {
+            if self.counter(series).await > 0 { Ok(()) } else { Err(self.metrics().await) }
+        })
+        .await;
     }
 
     async fn get(&self, path: &str) -> Result<String, String> {

@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::{PATIENCE, eventually};
+
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -121,6 +123,11 @@ impl FaultProxy {
         Self { address, shared, _tasks: tasks }
     }
 
+    /// Stands before the server and holds what a copy reads of objects.
+    pub async fn holding_copies(upstream: &str) -> Self {
+        Self::before(upstream, |request| if request.copies_object() { Fault::Hold } else { Fault::None }).await
+    }
+
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -139,6 +146,14 @@ impl FaultProxy {
     /// Requests that it holds at this moment.
     pub fn holding(&self) -> u64 {
         self.shared.counts().waiting
+    }
+
+    /// Waits until it holds a request.
+    pub async fn until_holding(&self) {
+        eventually("a request is held", PATIENCE, || async {
+            (self.holding() > 0).then_some(()).ok_or(format!("none of {}", self.requests()))
+        })
+        .await;
     }
 
     /// Faults that really happened.
